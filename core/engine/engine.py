@@ -1,0 +1,173 @@
+"""The one thread that owns a model's context: mailbox, step, delivery.
+
+Other threads only leave sequences and cancellations in the mailbox. Every accepted sequence gets exactly one last
+`Update`: finished, or an error; a cancelled one gets none, since nobody listens any more.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from core.engine.batch import Batch
+from core.engine.scheduler import Scheduler
+from core.engine.sequence import Sequence, Update
+from core.engine.slots import KVCache
+from core.errors import CoreError, DecodeFailed, QueueFull, ShuttingDown
+
+logger = logging.getLogger("warmfn.engine")
+
+
+class Decoder(KVCache, Protocol):
+    """What the engine needs of a model; only the engine's thread calls it."""
+
+    @property
+    def pieces(self) -> list[bytes]:
+        """The bytes of every token of the vocabulary."""
+
+    def open(self, seq: Sequence) -> None:
+        """Prepare to sample for `seq`, which has just got its slot."""
+
+    def close(self, seq: Sequence) -> None:
+        """Free what `open` made; harmless for a sequence that was never opened."""
+
+    def decode(self, batch: Batch) -> list[int]:
+        """Compute the batch; sample one token for each chunk that wants one, in order. Raises DecodeFailed."""
+
+
+class Engine:
+    """Continuous batching over a `Decoder`.
+
+    `max_queue` bounds accepted sequences that wait for a seat. `on_step(batch, seconds)` observes every decoded batch.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        scheduler: Scheduler,
+        *,
+        max_queue: int = 64,
+        on_step: Callable[[Batch, float], None] = lambda batch, seconds: None,
+        name: str = "engine",
+    ) -> None:
+        self._decoder = decoder
+        self._scheduler = scheduler
+        self._max_queue = max_queue
+        self._on_step = on_step
+        self._mail = threading.Condition()
+        self._new: list[Sequence] = []
+        self._cancelled: list[Sequence] = []
+        self._refusal: CoreError | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    @property
+    def num_running(self) -> int:
+        return len(self._scheduler.running)
+
+    @property
+    def num_waiting(self) -> int:
+        return len(self._new) + len(self._scheduler.waiting)
+
+    def backlog(self) -> tuple[int, int]:
+        """(prompt tokens, completion tokens) that accepted sequences may still need, the latter at most."""
+        with self._mail:
+            seqs = [*self._scheduler.running, *self._scheduler.waiting, *self._new]
+        return (
+            sum(max(seq.num_prompt - seq.num_computed, 0) for seq in seqs),
+            sum(seq.max_tokens - seq.num_generated for seq in seqs),
+        )
+
+    def submit(self, seq: Sequence) -> None:
+        """Accept `seq`, or raise QueueFull, ShuttingDown or what broke the engine. Any thread may call."""
+        with self._mail:
+            if self._refusal:
+                raise self._refusal
+            if self.num_waiting >= self._max_queue:
+                raise QueueFull(f"{self._max_queue} requests are waiting already (`max_queue`)")
+            self._new.append(seq)
+            self._mail.notify()
+
+    def cancel(self, seq: Sequence) -> None:
+        """End `seq` before the next step, if it has not ended. Any thread may call."""
+        with self._mail:
+            self._cancelled.append(seq)
+            self._mail.notify()
+
+    def close(self) -> None:
+        """Refuse new sequences, end the accepted ones with ShuttingDown, and wait for the thread."""
+        with self._mail:
+            self._refusal = self._refusal or ShuttingDown("the model is being closed")
+            self._mail.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._end_all(ShuttingDown("the model was closed before the reply was complete"))
+
+    def step(self) -> None:
+        """Compute one batch and deliver what came of it."""
+        self._take_mail()
+        batch = self._scheduler.schedule()
+        if batch is None:
+            return
+        started = time.perf_counter()
+        try:
+            self._open_new(batch)
+            tokens = self._decoder.decode(batch)
+        except DecodeFailed as error:
+            self._fail(batch, error)
+            return
+        self._on_step(batch, time.perf_counter() - started)
+        for seq, update in self._scheduler.commit(batch, tokens, self._decoder.pieces):
+            if update.is_last:
+                self._decoder.close(seq)
+            seq.deliver(update)
+
+    def _run(self) -> None:
+        try:
+            while self._wait_for_work():
+                self.step()
+        except Exception as error:  # the thread boundary: without it, accepted requests would wait for ever
+            logger.exception("the engine stopped")
+            with self._mail:
+                self._refusal = DecodeFailed(f"the engine stopped: {error}")
+            self._end_all(self._refusal)
+
+    def _wait_for_work(self) -> bool:
+        """Sleep until there is something to do; False once closed."""
+        with self._mail:
+            while not (self._refusal or self._new or self._cancelled or self._scheduler.has_work):
+                self._mail.wait()
+            return self._refusal is None
+
+    def _take_mail(self) -> None:
+        with self._mail:
+            for seq in self._new:
+                self._scheduler.add(seq)
+            cancelled = self._cancelled
+            self._new, self._cancelled = [], []
+        for seq in cancelled:
+            if self._scheduler.cancel(seq):
+                self._decoder.close(seq)
+
+    def _open_new(self, batch: Batch) -> None:
+        for chunk in batch.chunks:
+            if chunk.start == chunk.seq.num_cached:
+                self._decoder.open(chunk.seq)
+
+    def _fail(self, batch: Batch, error: DecodeFailed) -> None:
+        for seq in self._scheduler.fail(batch):
+            self._decoder.close(seq)
+            seq.deliver(Update(error=error))
+
+    def _end_all(self, error: CoreError) -> None:
+        with self._mail:
+            seqs = [*self._scheduler.running, *self._scheduler.waiting, *self._new]
+            for accepted in (self._scheduler.running, self._scheduler.waiting, self._new):
+                accepted.clear()
+        for seq in seqs:
+            seq.deliver(Update(error=error))

@@ -1,0 +1,155 @@
+"""One loaded GGUF: weights, vocabulary and metadata. Owns the `llama_model` pointer until `close`."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import llama_cpp.llama_cpp as lib
+
+from core.errors import InvalidRequest, ModelUnusable
+from core.llama.library import start_backend
+
+GGUF_MAGIC = b"GGUF"
+GIT_LFS_MAGIC = b"version https://git-lfs"
+
+
+class LlamaModel:
+    """A model file opened by llama.cpp. Reading methods may be called from any thread; none after `close`."""
+
+    def __init__(
+        self, path: Path, *, gpu_layers: int = -1, mmap: bool = True, mlock: bool = False, vocab_only: bool = False
+    ) -> None:
+        """`gpu_layers`: -1 offloads all (if the build has a GPU). Raises ModelUnusable for a file llama.cpp rejects."""
+        _check_magic(path)
+        start_backend()
+        params = lib.llama_model_default_params()
+        params.n_gpu_layers = gpu_layers
+        params.vocab_only = vocab_only
+        params.load_mode = (lib.LLAMA_LOAD_MODE_MMAP if mmap else 0) | (lib.LLAMA_LOAD_MODE_MLOCK if mlock else 0)
+        self.path = path
+        self.handle = lib.llama_model_load_from_file(str(path).encode(), params)
+        if not self.handle:
+            raise ModelUnusable(
+                f"{path.name}: llama.cpp cannot load this file; it may be cut short, or made for a newer llama.cpp. "
+                "Compare its SHA-256 with the publisher's; DEBUG=true shows llama.cpp's own words."
+            )
+        self.vocab = lib.llama_model_get_vocab(self.handle)
+        self.num_vocab: int = lib.llama_vocab_n_tokens(self.vocab)
+        self.n_embd: int = lib.llama_model_n_embd(self.handle)
+        self.context_train: int = lib.llama_model_n_ctx_train(self.handle)
+
+    def close(self) -> None:
+        if self.handle:
+            lib.llama_model_free(self.handle)
+            self.handle = None
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        """`add_special` puts BOS (and EOS, SEP) where the model was trained with them; `parse_special` reads
+        `<|im_start|>` and its like as control tokens rather than as text."""
+        data = text.encode()
+        capacity = len(data) + 8
+        while True:
+            tokens = (lib.llama_token * capacity)()
+            count = lib.llama_tokenize(self.vocab, data, len(data), tokens, capacity, add_special, parse_special)
+            if count >= 0:
+                return list(tokens[:count])
+            capacity = -count
+
+    def check_tokens(self, tokens: Sequence[int], *, param: str) -> None:
+        """llama.cpp aborts the process on a token id outside the vocabulary, so they are refused here."""
+        for token in tokens:
+            if not 0 <= token < self.num_vocab:
+                raise InvalidRequest(f"{param}: token id {token} is not in 0..{self.num_vocab - 1}", param=param)
+
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        """The token's bytes, which may be part of a character; control tokens are empty unless `special`."""
+        size = 64
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            count = lib.llama_token_to_piece(self.vocab, token, buffer, size, 0, special)
+            if count >= 0:
+                return buffer.raw[:count]
+            size = -count
+
+    @functools.cached_property
+    def pieces(self) -> list[bytes]:
+        """Every token's bytes: a list lookup in the decode loop instead of a call into C."""
+        return [self.piece(token) for token in range(self.num_vocab)]
+
+    @functools.cached_property
+    def end_tokens(self) -> frozenset[int]:
+        """All end-of-generation tokens the vocabulary marks (end of text, of turn, of message)."""
+        return frozenset(t for t in range(self.num_vocab) if lib.llama_vocab_is_eog(self.vocab, t))
+
+    @functools.cached_property
+    def metadata(self) -> dict[str, str]:
+        """The GGUF header's scalar values as text; arrays are left out by llama.cpp."""
+        count = lib.llama_model_meta_count(self.handle)
+        keys = (_read(lib.llama_model_meta_key_by_index, self.handle, i) for i in range(count))
+        return {key: _read(lib.llama_model_meta_val_str_by_index, self.handle, i) for i, key in enumerate(keys)}
+
+    @property
+    def chat_template(self) -> str | None:
+        """The Jinja chat template in the header, if there is one."""
+        template = lib.llama_model_chat_template(self.handle, None)
+        return template.decode("utf-8", "replace") if template else None
+
+    def token_text(self, token: int) -> str:
+        """How a special token is written, as chat templates name it; empty for an absent one (-1)."""
+        return self.piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
+
+    @property
+    def bos_token(self) -> str:
+        return self.token_text(lib.llama_vocab_bos(self.vocab))
+
+    @property
+    def eos_token(self) -> str:
+        return self.token_text(lib.llama_vocab_eos(self.vocab))
+
+    @property
+    def adds_bos(self) -> bool:
+        return bool(lib.llama_vocab_get_add_bos(self.vocab))
+
+    @property
+    def can_cut_memory(self) -> bool:
+        """Whether a sequence's memory can be shortened or copied in part; a recurrent state cannot."""
+        return not (lib.llama_model_is_recurrent(self.handle) or lib.llama_model_is_hybrid(self.handle))
+
+    @property
+    def kv_bytes_per_token(self) -> int:
+        """Bytes one KV cell takes at f16: sum over layers of kv heads x (key + value width) x 2.
+
+        Exact for models whose layers are alike; an upper bound where some layers keep less.
+        """
+        layers, heads = lib.llama_model_n_layer(self.handle), lib.llama_model_n_head(self.handle)
+        width = self.n_embd // max(heads, 1)
+        arch = self.metadata.get("general.architecture", "")
+        key = int(self.metadata.get(f"{arch}.attention.key_length", width))
+        value = int(self.metadata.get(f"{arch}.attention.value_length", width))
+        return int(layers * lib.llama_model_n_head_kv(self.handle) * (key + value) * 2)
+
+
+def _check_magic(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(GIT_LFS_MAGIC))
+    except OSError as error:
+        raise ModelUnusable(f"{path}: cannot be read: {error.strerror}") from error
+    if start == GIT_LFS_MAGIC:
+        raise ModelUnusable(f"{path.name} is a git-lfs pointer, not the weights: run `git lfs pull` in its repository.")
+    if not start.startswith(GGUF_MAGIC):
+        raise ModelUnusable(f"{path.name} is not a GGUF file (it starts with {start[:4]!r}); llama.cpp reads no other.")
+
+
+def _read(getter: Callable[..., int], handle: int, index: int) -> str:
+    """Call one of llama.cpp's `(model, index, buffer, size)` getters with a buffer that is large enough."""
+    size = 256
+    while True:
+        buffer = ctypes.create_string_buffer(size)
+        count = getter(handle, index, buffer, size)
+        if count < size:
+            return buffer.value.decode("utf-8", "replace")
+        size = count + 1

@@ -1,0 +1,135 @@
+"""Stand-ins that fail where the real thing would misbehave silently."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from collections.abc import Sequence as Tokens
+
+from core.engine.batch import Batch
+from core.engine.scheduler import Scheduler
+from core.engine.sequence import Sequence, Update
+from core.engine.slots import Slots
+from core.errors import DecodeFailed
+
+VOCABULARY = 1000
+END = 0
+
+
+def next_token(tokens: Tokens[int]) -> int:
+    """The fake model: the next token depends on every token before it, so a wrong prefix shows in the text."""
+    return 1 + zlib.crc32(repr(list(tokens)).encode()) % (VOCABULARY - 1)
+
+
+def completion(prompt: Tokens[int], count: int) -> list[int]:
+    """What an undisturbed model generates."""
+    tokens = list(prompt)
+    for _ in range(count):
+        tokens.append(next_token(tokens))
+    return tokens[len(prompt) :]
+
+
+class FakeDecoder:
+    """A decoder with a KV cache of its own: cells hold (position, token) and the ids that read them."""
+
+    def __init__(self, *, num_cells: int = 256, max_batch: int = 16) -> None:
+        self.pieces = [f"{token} ".encode() for token in range(VOCABULARY)]
+        self.cells: list[tuple[int, int, set[int]]] = []
+        self.num_cells = num_cells
+        self.max_batch = max_batch
+        self.batches: list[Batch] = []
+        self.opened: set[Sequence] = set()
+        self.fail_next: Callable[[], None] | None = None
+
+    def held(self, seq_id: int) -> list[int]:
+        """The tokens of an id, by position; positions must have no holes and no doubles."""
+        cells = sorted((position, token) for position, token, readers in self.cells if seq_id in readers)
+        assert [position for position, _ in cells] == list(range(len(cells)))
+        return [token for _, token in cells]
+
+    def open(self, seq: Sequence) -> None:
+        assert seq not in self.opened
+        self.opened.add(seq)
+
+    def close(self, seq: Sequence) -> None:
+        self.opened.discard(seq)
+
+    def keep(self, seq_id: int, num_tokens: int) -> None:
+        for position, _, readers in self.cells:
+            if position >= num_tokens:
+                readers.discard(seq_id)
+        self.cells = [cell for cell in self.cells if cell[2]]
+
+    def copy(self, source: int, target: int, num_tokens: int) -> None:
+        assert not self.held(target), "the target of a copy must be empty"
+        for position, _, readers in self.cells:
+            if source in readers and position < num_tokens:
+                readers.add(target)
+
+    def decode(self, batch: Batch) -> list[int]:
+        assert 0 < batch.num_tokens <= self.max_batch, "over-full batch"
+        self.batches.append(batch)
+        sampled = []
+        for chunk in batch.chunks:
+            seq_id = chunk.seq.slot_id
+            assert seq_id is not None, "a row of an unclaimed slot"
+            assert chunk.seq in self.opened
+            assert len(self.held(seq_id)) == chunk.start, "wrong position"
+            for position in range(chunk.start, chunk.end):
+                self.cells.append((position, chunk.seq.tokens[position], {seq_id}))
+            assert len(self.cells) <= self.num_cells, "the KV pool is over-full"
+            if chunk.wants_token:
+                sampled.append(next_token(self.held(seq_id)))
+        if self.fail_next:
+            fail, self.fail_next = self.fail_next, None
+            fail()
+        return sampled
+
+
+def fail_decode() -> None:
+    raise DecodeFailed("llama_decode returned -3")
+
+
+class Listener:
+    """A caller: keeps what was delivered and checks that nothing follows the last update."""
+
+    def __init__(self) -> None:
+        self.updates: list[Update] = []
+
+    def __call__(self, update: Update) -> None:
+        assert not self.ended, "an update after the last one"
+        self.updates.append(update)
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.updates) and self.updates[-1].is_last
+
+    @property
+    def last(self) -> Update:
+        assert self.ended
+        return self.updates[-1]
+
+    @property
+    def text(self) -> str:
+        return "".join(update.text for update in self.updates)
+
+
+def sequence(prompt: Tokens[int], max_tokens: int = 4) -> tuple[Sequence, Listener]:
+    listener = Listener()
+    return Sequence(list(prompt), max_tokens, listener, end_tokens=frozenset({END})), listener
+
+
+def make_scheduler(
+    decoder: FakeDecoder,
+    *,
+    num_slots: int = 4,
+    num_holders: int = 2,
+    max_prefill_beside: int = 8,
+    can_cut: bool = True,
+) -> Scheduler:
+    slots = Slots(decoder, num_slots=num_slots, num_holders=num_holders, num_cells=decoder.num_cells, can_cut=can_cut)
+    return Scheduler(slots, max_batch=decoder.max_batch, max_prefill_beside=max_prefill_beside)
+
+
+def text_of(tokens: Tokens[int]) -> str:
+    return "".join(f"{token} " for token in tokens)
