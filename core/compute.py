@@ -1,19 +1,16 @@
-"""Who computes when, and with how many threads.
+"""Who computes when: one fair turnstile around every engine step and embedding batch of the process.
 
-One fair turnstile stands around every engine step and embedding batch of the process. A chat engine, a GGUF embedder and
-torch on few cores are each other's busy neighbour: two thread teams that spin against each other lose most of their
-speed. So they take turns, first come first served, a step or a batch at a time.
+A chat engine, a GGUF embedder and torch on few cores are each other's busy neighbour: two thread teams that spin
+against each other lose most of their speed. So they take turns, first come first served, a step or a batch at a time.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from collections import deque
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
-from pathlib import Path
 
 OPENMP_SPIN_COUNT = "5000"
 """Busy-wait rounds of an idle OpenMP thread. Unlimited spinning cost two threads 3/4 of their speed beside one busy
@@ -61,27 +58,3 @@ def limit_openmp_spin(environ: MutableMapping[str, str] = os.environ) -> None:
     """Bound OpenMP's busy-waiting. Call before llama_cpp or torch is imported; a setting of the user's own wins."""
     if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & environ.keys():
         environ["GOMP_SPINCOUNT"] = OPENMP_SPIN_COUNT
-
-
-def available_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """CPUs this process may really use: affinity, bounded by the cgroup's quota (v2 or v1) rounded up; at least 1.
-
-    In a container `os.cpu_count()` names the host's cores, and one thread more than the quota allows makes every thread
-    wait at each of ggml's barriers.
-    """
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _cpu_quota(cgroup)
-    return max(1, min(cpus, math.ceil(quota)) if quota else cpus)
-
-
-def _cpu_quota(cgroup: Path) -> float | None:
-    """CPU time per wall time that the cgroup grants; None without a limit."""
-    try:
-        quota, period = (cgroup / "cpu.max").read_text().split()
-    except (OSError, ValueError):
-        try:
-            quota = (cgroup / "cpu/cpu.cfs_quota_us").read_text()
-            period = (cgroup / "cpu/cpu.cfs_period_us").read_text()
-        except OSError:
-            return None
-    return None if quota.strip() in ("max", "-1") else int(quota) / int(period)

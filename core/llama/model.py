@@ -102,8 +102,13 @@ class LlamaModel:
         return self.piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
 
     @property
+    def bos(self) -> int:
+        """The id of the begin-of-sequence token; -1 if there is none."""
+        return int(lib.llama_vocab_bos(self.vocab))
+
+    @property
     def bos_token(self) -> str:
-        return self.token_text(lib.llama_vocab_bos(self.vocab))
+        return self.token_text(self.bos)
 
     @property
     def eos_token(self) -> str:

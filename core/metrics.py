@@ -1,0 +1,58 @@
+"""The Prometheus series, all in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+
+from core.engine.sequence import Sequence
+
+disable_created_metrics()
+
+SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100)
+
+
+class Metrics:
+    """One service's series; each service has a registry of its own."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = self._counter("requests", "Requests by outcome", "route", "model", "status")
+        self._prompt_tokens = self._counter("prompt_tokens", "Prompt tokens computed", "model")
+        self._cached_tokens = self._counter("cached_tokens", "Prompt tokens taken from a cached prefix", "model")
+        self._completion_tokens = self._counter("completion_tokens", "Tokens generated", "model")
+        self._queue = self._histogram("queue_seconds", "From acceptance to a seat")
+        self._first_token = self._histogram("first_token_seconds", "From acceptance to the first token")
+        self._running = self._gauge("running_sequences", "Sequences that have a seat")
+        self._waiting = self._gauge("waiting_sequences", "Accepted sequences without a seat")
+
+    def text(self) -> bytes:
+        return generate_latest(self._registry)
+
+    def count_request(self, route: str, model: str, status: str) -> None:
+        self._requests.labels(route, model, status).inc()
+
+    def observe(self, model: str, seq: Sequence) -> None:
+        """An ended sequence, complete or not."""
+        self._prompt_tokens.labels(model).inc(max(min(seq.num_computed, seq.num_prompt) - seq.num_cached, 0))
+        self._cached_tokens.labels(model).inc(seq.num_cached)
+        self._completion_tokens.labels(model).inc(seq.num_generated)
+        if seq.admitted_at:
+            self._queue.labels(model).observe(seq.admitted_at - seq.submitted_at)
+        if seq.first_token_at:
+            self._first_token.labels(model).observe(seq.first_token_at - seq.submitted_at)
+
+    def watch(self, model: str, running: Callable[[], float], waiting: Callable[[], float]) -> None:
+        """Read these gauges whenever the series are scraped."""
+        self._running.labels(model).set_function(running)
+        self._waiting.labels(model).set_function(waiting)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"warmfn_{name}", text, labels, registry=self._registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"warmfn_{name}", text, ("model",), registry=self._registry)
+
+    def _histogram(self, name: str, text: str) -> Histogram:
+        return Histogram(f"warmfn_{name}", text, ("model",), registry=self._registry, buckets=SECONDS)

@@ -1,0 +1,216 @@
+"""A text model kept warm: a GGUF behind the engine, its prompt template and its limits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from collections.abc import Sequence as List
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar, Literal
+
+from core.config.model import ModelConfig
+from core.engine.engine import Engine
+from core.engine.scheduler import Scheduler
+from core.engine.sequence import Sampling, Sequence, Update
+from core.engine.slots import Slots
+from core.engine.text import TextStream
+from core.errors import ContextLengthExceeded, InvalidRequest, ModelUnusable, QueueFull
+from core.host import available_cpus, available_memory
+from core.llama.context import LlamaContext
+from core.llama.model import LlamaModel
+from core.prompt.chat_template import ChatTemplate
+from core.speed import Speed
+
+DEFAULT_SLOTS = 4
+DEFAULT_BATCH = 512
+DEFAULT_MAX_TOKENS = 1024
+DEFAULT_MAX_QUEUE = 64
+MAX_DEFAULT_CONTEXT = 8192
+"""A model trained for 128k tokens gets its whole window only where `context_size` asks for it (LocalAI's rule)."""
+
+SAMPLING_DEFAULTS = Sampling(temperature=0.9, top_k=40, top_p=0.95)
+"""LocalAI's; a model's YAML overrides them, a request overrides both."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How a text model's memory is divided. Units are tokens, but for the counts."""
+
+    context_size: int
+    slots: int
+    holders: int
+    kv_tokens: int
+    default_max_tokens: int
+    max_queue: int
+
+
+class TextRunner:
+    """Owns the model, its context and the engine's thread until `close`. Raises ModelUnusable."""
+
+    kind: ClassVar[Literal["text"]] = "text"
+
+    def __init__(self, config: ModelConfig) -> None:
+        self.name = config.name
+        self._config = config
+        self._model = LlamaModel(
+            config.weights,
+            gpu_layers=-1 if config.gpu_layers is None else config.gpu_layers,
+            mmap=config.mmap is not False,
+            mlock=config.mmlock is True,
+        )
+        self.limits = plan_limits(config, self._model, available_memory())
+        self._template = self._chat_template()
+        self.speed = Speed()
+        self._context = self._open_context()
+        slots = Slots(
+            self._context,
+            num_slots=self.limits.slots,
+            num_holders=self.limits.holders,
+            num_cells=self.limits.kv_tokens,
+            can_cut=self._model.can_cut_memory,
+        )
+        scheduler = Scheduler(slots, max_batch=config.parameters.batch or DEFAULT_BATCH)
+        self.engine = Engine(
+            self._context, scheduler, max_queue=self.limits.max_queue, on_step=self.speed.observe, name=config.name
+        )
+        self.engine.start()
+
+    def close(self) -> None:
+        self.engine.close()
+        self._context.free()
+        self._model.close()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return asdict(self.limits)
+
+    def warm(self) -> None:
+        """Compute a few tokens, so that weights are paged in and buffers made before the first request."""
+        done: list[Update] = []
+        prompt = self._model.tokenize("Hello", add_special=True, parse_special=False)
+        self.engine.submit(Sequence(prompt, 2, done.append, Sampling(temperature=0)))
+        while not (done and done[-1].is_last):
+            time.sleep(0.001)
+        if done[-1].error:
+            raise done[-1].error
+
+    def chat_prompt(self, messages: List[Mapping[str, Any]]) -> list[int]:
+        """Render the model's chat template and tokenize what it prints."""
+        if self._template is None:
+            raise ModelUnusable(
+                f"{self.name} has no chat template: its GGUF carries none and its YAML names none. "
+                "Use /v1/completions, or a model made for chat"
+            )
+        return self.text_prompt(self._template.render(messages))
+
+    def text_prompt(self, text: str) -> list[int]:
+        """Tokens with exactly one BOS where the model wants one, whether or not the text begins with it."""
+        tokens = self._model.tokenize(text, add_special=False, parse_special=True)
+        if self._model.adds_bos and tokens[:1] != [self._model.bos]:
+            tokens.insert(0, self._model.bos)
+        return tokens
+
+    def token_prompt(self, tokens: list[int]) -> list[int]:
+        """A prompt given as this model's own token ids is taken as it is."""
+        self._model.check_tokens(tokens, param="prompt")
+        return tokens
+
+    def submit(
+        self,
+        prompt: list[int],
+        deliver: Callable[[Update], None],
+        *,
+        max_tokens: int | None = None,
+        stop: List[str] = (),
+        ignore_eos: bool = False,
+        **sampling: Any,
+    ) -> Sequence:
+        """Queue one completion. Values that are None come from the model's YAML, then from the defaults.
+
+        Raises ContextLengthExceeded, InvalidRequest, QueueFull or ShuttingDown; nothing is queued then.
+        """
+        seq = Sequence(
+            prompt,
+            self._max_tokens(len(prompt), max_tokens),
+            deliver,
+            self._sampling(sampling),
+            frozenset() if ignore_eos else self._model.end_tokens,
+            TextStream([*self._config.stopwords, *stop]),
+        )
+        try:
+            self.engine.submit(seq)
+        except QueueFull as error:
+            raise QueueFull(error.message, retry_after=self._seconds_to_a_place()) from None
+        return seq
+
+    def _max_tokens(self, num_prompt: int, asked: int | None) -> int:
+        if not num_prompt:
+            raise InvalidRequest("the prompt is empty: send at least one token", param="prompt")
+        room = self.limits.context_size - num_prompt
+        if room < (asked or 1):
+            raise ContextLengthExceeded(
+                f"{self.name} takes {self.limits.context_size} tokens, prompt and completion together; the prompt has "
+                f"{num_prompt} and the completion may have {asked or 1}: shorten the prompt or lower max_tokens",
+                param="messages",
+                prompt_tokens=num_prompt,
+                context_size=self.limits.context_size,
+                max_tokens=asked,
+            )
+        return asked or min(self._config.parameters.max_tokens or self.limits.default_max_tokens, room)
+
+    def _sampling(self, asked: Mapping[str, Any]) -> Sampling:
+        own = self._config.parameters.model_dump(include=set(Sampling.__dataclass_fields__), exclude_none=True)
+        requested = {name: value for name, value in asked.items() if value is not None}
+        sampling = replace(SAMPLING_DEFAULTS, **(own | requested))
+        self._model.check_tokens([token for token, _ in sampling.logit_bias], param="logit_bias")
+        return sampling
+
+    def _seconds_to_a_place(self) -> float:
+        """Time in which all accepted work is done, over the number of requests it frees."""
+        requests = self.engine.num_running + self.engine.num_waiting
+        return self.speed.seconds(*self.engine.backlog()) / max(requests, 1)
+
+    def _chat_template(self) -> ChatTemplate | None:
+        source = self._model.chat_template
+        if source is None:
+            return None
+        return ChatTemplate(source, bos_token=self._model.bos_token, eos_token=self._model.eos_token)
+
+    def _open_context(self) -> LlamaContext:
+        config, threads = self._config, self._config.threads or available_cpus()
+        return LlamaContext(
+            self._model,
+            num_cells=self.limits.kv_tokens,
+            num_seqs=self.limits.slots + self.limits.holders,
+            max_batch=config.parameters.batch or DEFAULT_BATCH,
+            threads=threads,
+            threads_batch=config.threads_batch or threads,
+            flash_attention=config.flash_attention or "auto",
+        )
+
+
+def plan_limits(config: ModelConfig, model: LlamaModel, memory: int | None) -> Limits:
+    """Fill what the YAML leaves open. The pool gets `slots x context_size` cells, or as many as half the memory holds.
+
+    Raises ModelUnusable if not even one request of `context_size` fits.
+    """
+    context_size = config.context_size or min(model.context_train, MAX_DEFAULT_CONTEXT)
+    slots = config.slots or DEFAULT_SLOTS
+    kv_tokens = config.kv_tokens or slots * context_size
+    if config.kv_tokens is None and memory is not None:
+        kv_tokens = max(context_size, min(kv_tokens, memory // 2 // model.kv_bytes_per_token))
+    if kv_tokens < context_size:
+        raise ModelUnusable(f"{config.name}: kv_tokens ({kv_tokens}) is less than context_size ({context_size})")
+    if memory is not None and kv_tokens * model.kv_bytes_per_token > memory:
+        raise ModelUnusable(
+            f"{config.name}: {kv_tokens} tokens of KV cache take {kv_tokens * model.kv_bytes_per_token >> 20} MiB, "
+            f"{memory >> 20} MiB are free: lower context_size or kv_tokens"
+        )
+    return Limits(
+        context_size=context_size,
+        slots=slots,
+        holders=slots if config.holders is None else config.holders,
+        kv_tokens=kv_tokens,
+        default_max_tokens=config.default_max_tokens or DEFAULT_MAX_TOKENS,
+        max_queue=DEFAULT_MAX_QUEUE if config.max_queue is None else config.max_queue,
+    )

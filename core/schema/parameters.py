@@ -1,0 +1,74 @@
+"""Reading a request body: wrong types, parameters we do not support, and names nobody knows."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from core.errors import InvalidRequest
+
+
+class RequestBody(BaseModel):
+    """A body with strict JSON types; `warnings` names what was accepted but has no effect.
+
+    A parameter of OpenAI's that would change the result and is not supported is refused by name. One that changes
+    nothing here is accepted. An unknown one is ignored with a warning, since old examples and typing errors abound.
+    """
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    unsupported: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    """Parameter -> the values that ask for nothing special."""
+    without_effect: ClassVar[frozenset[str]] = frozenset(
+        {"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"}
+    )
+
+    @classmethod
+    def parse(cls, payload: object) -> Self:
+        """Raises InvalidRequest naming the parameter."""
+        if not isinstance(payload, Mapping):
+            raise InvalidRequest("the body must be a JSON object")
+        for name, neutral in cls.unsupported.items():
+            if payload.get(name) not in (None, *neutral):
+                raise InvalidRequest(f"{name} is not supported here; leave it out", param=name)
+        try:
+            return cls.model_validate(payload)
+        except ValidationError as error:
+            raise _explain(error) from None
+
+    @property
+    def warnings(self) -> list[str]:
+        ignored = self.__pydantic_extra__ or {}
+        unknown = [n for n in ignored if n not in self.without_effect and n not in self.unsupported]
+        return [self._unknown(name) for name in unknown]
+
+    def _unknown(self, name: str) -> str:
+        close = difflib.get_close_matches(name, type(self).model_fields, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        return f"unknown parameter {name!r} was ignored{hint}"
+
+
+def _explain(error: ValidationError) -> InvalidRequest:
+    """The first field's mistake. A field that may be several things reports one mistake for each: the deepest tells
+    most, and where all are equally shallow the value is none of them."""
+    mistakes = error.errors(include_url=False)
+    field = _path(mistakes[0]["loc"])
+    of_field = [mistake for mistake in mistakes if _path(mistake["loc"])[: len(field)] == field]
+    deepest = max(of_field, key=lambda mistake: len(_path(mistake["loc"])))
+    kinds = [str(part) for mistake in of_field for part in mistake["loc"] if _is_kind(part)]
+    is_none_of_them = kinds and _path(deepest["loc"]) == field
+    message = f"must be one of {', '.join(kinds)}" if is_none_of_them else deepest["msg"]
+    path = ".".join(_path(deepest["loc"])) or None
+    return InvalidRequest(f"{path or 'body'}: {message}", param=path)
+
+
+def _path(location: tuple[int | str, ...]) -> list[str]:
+    return [str(part) for part in location if not _is_kind(part)]
+
+
+def _is_kind(part: int | str) -> bool:
+    """pydantic puts the type of a union's branch between the names of fields."""
+    return part in ("str", "int") or str(part).startswith("list[")

@@ -1,0 +1,124 @@
+"""The HTTP surface as one ASGI app: OpenAI's routes, health and metrics. Every HTTP host is a shell around it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp
+
+from core.errors import BodyTooLarge, CoreError, InvalidRequest, MethodNotAllowed, UnknownRoute
+from core.service import Service
+from handlers.reply_response import ReplyResponse, error_response
+
+logger = logging.getLogger("warmfn.http")
+
+MAX_BODY = 32 << 20
+"""Bytes of a request body; Cloud Run takes no more either."""
+
+OPENERS = 32
+"""Threads that parse, template and tokenize, or wait for a model to load, so that the event loop never does."""
+
+
+def create_app(get_service: Callable[[], Service], *, max_body: int = MAX_BODY) -> ASGIApp:
+    """The app; `get_service` is called within requests only, so that a host may fork after this.
+
+    Not a `Starlette`: that re-raises an unexpected exception after it has answered, and a host around it answers again.
+    """
+    return ExceptionMiddleware(Router(_Routes(get_service, max_body).all()), _EXCEPTION_HANDLERS)
+
+
+class _Routes:
+    def __init__(self, get_service: Callable[[], Service], max_body: int) -> None:
+        self._service = get_service
+        self._max_body = max_body
+        self._openers = ThreadPoolExecutor(OPENERS, thread_name_prefix="open")
+
+    def all(self) -> list[Route]:
+        openai = [
+            Route(f"{prefix}/{route}", self.openai, methods=[method])
+            for prefix in ("/v1", "")
+            for method, route in (
+                ("POST", "chat/completions"),
+                ("POST", "completions"),
+                ("POST", "embeddings"),
+                ("GET", "models"),
+                ("GET", "models/{name:path}"),
+            )
+        ]
+        aliases = {"health": self.health, "ready": self.ready}
+        health = [Route(f"/{name}{z}", endpoint) for name, endpoint in aliases.items() for z in ("", "z")]
+        return [*openai, *health, Route("/ping", self.ping), Route("/metrics", self.metrics)]
+
+    async def openai(self, request: Request) -> Response:
+        body = await self._body(request) if request.method == "POST" else None
+        reply = await self._run(lambda: self._service().open(request.url.path, _parse(body)))
+        return ReplyResponse(reply)
+
+    async def health(self, request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def ready(self, request: Request) -> Response:
+        is_ready, models = self._service().readiness()
+        status = "ready" if is_ready else "loading" if "loading" in models.values() else "failed"
+        return JSONResponse({"status": status, "models": models}, 200 if is_ready else 503)
+
+    async def ping(self, request: Request) -> Response:
+        """RunPod's load balancer: 204 means "still initializing"."""
+        is_ready, _ = self._service().readiness()
+        return Response(status_code=200 if is_ready else 204)
+
+    async def metrics(self, request: Request) -> Response:
+        return PlainTextResponse(self._service().metrics.text(), media_type="text/plain; version=0.0.4")
+
+    async def _body(self, request: Request) -> bytes:
+        chunks, size = [], 0
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > self._max_body:
+                raise BodyTooLarge(f"the body is larger than {self._max_body >> 20} MiB")
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    async def _run(self, call: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._openers, call)
+
+
+def _parse(body: bytes | None) -> object:
+    if body is None:
+        return None
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise InvalidRequest(f"the body is not JSON: {error}") from None
+
+
+async def _core_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, CoreError)
+    return error_response(error)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    path = f"{request.method} {request.url.path}"
+    if error.status_code == 405:
+        return error_response(MethodNotAllowed(f"{path}: this route takes {(error.headers or {}).get('Allow')}"))
+    return error_response(UnknownRoute(f"{path}: there is no such route; see /v1/models and the README"))
+
+
+async def _bug(request: Request, error: Exception) -> Response:
+    """Nothing of a traceback reaches a client."""
+    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return error_response(CoreError("internal error; the server's log says more"))
+
+
+_EXCEPTION_HANDLERS: dict[Any, Any] = {CoreError: _core_error, HTTPException: _http_error, Exception: _bug}

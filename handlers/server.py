@@ -1,0 +1,90 @@
+"""`warmfn serve`: uvicorn on the functions-framework target, with a clear start and a clean end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from core.service import Service
+from handlers import boot
+
+DRAIN_SECONDS = 25
+"""How long running streams may go on after SIGTERM; most hosts kill after 30."""
+
+TARGET = Path(__file__).with_name("cloud_function.py")
+
+
+class _Server(uvicorn.Server):
+    """On a signal to end: no new requests, running ones get their time, what is left then ends with an error."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if not self.should_exit:
+            self._service.drain()
+            patience = threading.Timer(DRAIN_SECONDS, self._service.close)
+            patience.daemon = True
+            patience.start()
+        super().handle_exit(sig, frame)
+
+
+def serve(host: str, port: int) -> int:
+    """Serve until SIGTERM or Ctrl-C; the exit status. Settings come from the environment, as in every other host."""
+    listener = _listen(host, port)
+    service = boot.service()
+    os.environ |= {"FUNCTION_TARGET": "openai", "FUNCTION_SOURCE": str(TARGET)}
+    config = uvicorn.Config(
+        "functions_framework.aio:app",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS + 3,
+    )
+    threading.Thread(target=_announce, args=(service, *listener.getsockname()[:2]), daemon=True).start()
+    # uvicorn raises the signal again when it is done; by then it has done its work.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.signal(signal.SIGINT, lambda *_: None)
+    _Server(config, service).run(sockets=[listener])
+    return 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """The port is taken before anything is loaded: a mistake shows at once, and early clients wait."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        sys.exit(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port")
+    listener.listen(2048)
+    return listener
+
+
+def _announce(service: Service, host: str, port: int) -> None:
+    """Once nothing is loading any more: what is served, and a command that works."""
+    while any(state == "loading" for state in service.readiness()[1].values()):
+        time.sleep(0.05)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+    print(f"\nServing {url}")
+    for model in service.models()["data"]:
+        print(f"  {model['id']}  {model.get('kind', '')}  {model['state']}  {model.get('error', '')}".rstrip())
+    if ready := [model for model in service.models()["data"] if model["state"] == "ready"]:
+        print(f"\nTry:\n  {_example(url, ready[0])}\n", flush=True)
+
+
+def _example(url: str, model: dict[str, str]) -> str:
+    if model["kind"] == "text":
+        route, body = "chat/completions", '"messages": [{"role": "user", "content": "Hello!"}]'
+    else:
+        route, body = "embeddings", '"input": "Hello!"'
+    return f"""curl {url}/{route} -H 'Content-Type: application/json' -d '{{"model": "{model["id"]}", {body}}}'"""

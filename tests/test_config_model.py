@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from core.config.model import ModelConfig, Parameters
+from core.config.scalars import to_bool, to_int
+from core.errors import ModelUnusable
+
+
+def config(**values: Any) -> ModelConfig:
+    return ModelConfig.model_validate({"name": "m", "root": Path("models"), **values})
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("40", 40), ("40.0", 40), ("0.9", 0), ("-1", -1), ("1e3", 1000), ("0x10", 16), ("0o10", 8), ("010", 8)]
+    + [("0b11", 3), ("4_096", 4096), ("-0x10", -16), ("+7", 7), ("0", 0), ("09", 9)],
+)
+def test_whole_numbers_follow_go(text: str, number: int) -> None:
+    assert to_int(text) == number
+
+
+@pytest.mark.parametrize("text", ["abc", "", "true", ".inf", "nan", "0x", "1e999", "9" * 5000])
+def test_what_is_no_whole_number_says_so(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a whole number"):
+        to_int(text)
+
+
+def test_truth_is_spelled_as_in_yaml_and_never_a_digit() -> None:
+    assert [to_bool(word) for word in ("true", "Yes", "ON", "y", "false", "no", "Off", "n")] == [True] * 4 + [False] * 4
+    with pytest.raises(ValueError, match="neither true nor false"):
+        to_bool("1")
+
+
+def test_typed_values_pass_through() -> None:
+    built = config(parameters=Parameters(temperature=0.5, top_k=3), f16=True, slots=2)
+    assert (built.parameters.temperature, built.parameters.top_k, built.f16, built.slots) == (0.5, 3, True, 2)
+
+
+@pytest.mark.parametrize("text", ["0", "-1"])
+def test_counts_of_zero_and_minus_one_are_not_set(text: str) -> None:
+    read = config(context_size=text, threads=text, parameters={"max_tokens": text, "batch": text})
+    assert read.context_size is read.threads is read.parameters.max_tokens is read.parameters.batch is None
+
+
+def test_an_explicit_zero_temperature_is_set() -> None:
+    assert config(parameters={"temperature": "0"}).parameters.temperature == 0
+    assert config().parameters.temperature is None
+
+
+def test_top_p_above_one_means_off() -> None:
+    assert config(parameters={"top_p": "80"}).parameters.top_p == 1
+
+
+def test_a_seed_of_minus_one_and_a_penalty_of_zero_are_not_set() -> None:
+    parameters = config(parameters={"seed": "-1", "repeat_penalty": "0"}).parameters
+    assert parameters.seed is parameters.repeat_penalty is None
+
+
+@pytest.mark.parametrize(
+    ("text", "setting"),
+    [("auto", "auto"), ("on", "on"), ("off", "off"), ("true", "on"), ("No", "off"), (True, "on"), (False, "off")],
+)
+def test_flash_attention_is_a_word_or_a_boolean(text: str | bool, setting: str) -> None:
+    assert config(flash_attention=text).flash_attention == setting
+
+
+def test_parallel_in_options_sets_slots_unless_slots_are_given() -> None:
+    assert config(options=["use_jinja:true", "parallel:4"]).slots == 4
+    assert config(options=["parallel:4"], slots="2").slots == 2
+    assert config(options=["use_jinja:true"]).slots is None
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"slots": "0"}, {"slots": "257"}, {"context_size": "-5"}, {"threads": "9999999999"}, {"options": ["parallel:x"]}]
+    + [{"parameters": {key: value}} for key, value in [("temperature", "-1"), ("top_p", "-1"), ("min_p", "2")]]
+    + [{"flash_attention": "maybe"}, {"slots": "200", "holders": "57"}],
+)
+def test_values_out_of_range_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        config(**values)
+
+
+def test_a_config_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        config().slots = 3  # type: ignore[misc]
+
+
+def test_weights_are_found_below_the_root(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/x.gguf").touch()
+    for model in ("sub/x.gguf", "./sub/x.gguf", "/build/models/sub/x.gguf", str(tmp_path / "sub/x.gguf")):
+        found = config(root=tmp_path, parameters={"model": model}).weights
+        assert found == tmp_path / "sub/x.gguf"
+
+
+def test_without_parameters_model_the_name_is_the_file(tmp_path: Path) -> None:
+    (tmp_path / "m").touch()
+    assert config(root=tmp_path).weights == tmp_path / "m"
+
+
+@pytest.mark.parametrize(
+    "model", ["/etc/passwd", "../x", "a/../../x", "/build/models/../x", ".", "/build/models", "a\0b"]
+)
+def test_weights_outside_the_root_are_refused(tmp_path: Path, model: str) -> None:
+    with pytest.raises(ModelUnusable, match="not a path inside the models folder"):
+        _ = config(root=tmp_path, parameters={"model": model}).weights
+
+
+def test_missing_weights_name_the_yaml_the_file_and_the_remedy(tmp_path: Path) -> None:
+    absent = config(root=tmp_path, source=tmp_path / "m.yaml", parameters={"model": "x.gguf"})
+    with pytest.raises(ModelUnusable) as caught:
+        _ = absent.weights
+    assert caught.value.message == (
+        f"{tmp_path}/m.yaml: weights 'x.gguf' are not in {tmp_path}: run `warmfn pull NAME` or put the file there"
+    )
