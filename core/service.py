@@ -30,8 +30,16 @@ logger = logging.getLogger("warmfn.service")
 class Service:
     """All models of one folder. Methods may be called from any thread; `open` may block while a model loads."""
 
-    def __init__(self, folder: ModelsFolder, *, patience: float = 30.0) -> None:
+    def __init__(
+        self,
+        folder: ModelsFolder,
+        *,
+        load: Callable[[ModelConfig], Runner] = load_runner,
+        patience: float = 30.0,
+    ) -> None:
+        """`load` makes a config's runner; `patience` is how many seconds a request waits for its model."""
         self.folder = folder
+        self._load_runner = load
         self.metrics = Metrics()
         self.registry = Registry(folder, self._load, patience=patience)
         self._draining = False
@@ -160,7 +168,7 @@ class Service:
         return cast("EmbeddingRunner", runner)
 
     def _load(self, config: ModelConfig) -> Runner:
-        runner = load_runner(config)
+        runner = self._load_runner(config)
         if runner.kind == "text":
             engine = cast("TextRunner", runner).engine
             self.metrics.watch(config.name, lambda: engine.num_running, lambda: engine.num_waiting)

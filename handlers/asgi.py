@@ -14,7 +14,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.errors import BodyTooLarge, CoreError, InvalidRequest, MethodNotAllowed, UnknownRoute
 from core.service import Service
@@ -34,7 +34,13 @@ def create_app(get_service: Callable[[], Service], *, max_body: int = MAX_BODY) 
 
     Not a `Starlette`: that re-raises an unexpected exception after it has answered, and a host around it answers again.
     """
-    return ExceptionMiddleware(Router(_Routes(get_service, max_body).all()), _EXCEPTION_HANDLERS)
+    routes = ExceptionMiddleware(Router(_Routes(get_service, max_body).all()), _EXCEPTION_HANDLERS)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = app  # tells Starlette's router to raise HTTPException, which we phrase, instead of answering
+        await routes(scope, receive, send)
+
+    return app
 
 
 class _Routes:

@@ -56,7 +56,8 @@ def test_namespaces_macros_and_loop_controls_work() -> None:
     source = (
         "{% macro show(x, sep='+') %}{{ x | map('upper') | join(sep) }}{% endmacro %}{{ show(['a', 'b']) }} "
         "{% set ns = namespace(n=0) %}{% for m in messages %}{% if loop.first %}{% continue %}{% endif %}"
-        "{% set ns.n = ns.n + m.content | length %}{% if loop.index0 == 2 %}{% break %}{% endif %}{% endfor %}{{ ns.n }}"
+        "{% set ns.n = ns.n + m.content | length %}{% if loop.index0 == 2 %}{% break %}{% endif %}"
+        "{% endfor %}{{ ns.n }}"
     )
     assert render(source) == "A+B 7"
 
@@ -64,11 +65,16 @@ def test_namespaces_macros_and_loop_controls_work() -> None:
 def test_common_expressions_give_what_transformers_gives() -> None:
     source = (
         "{{ messages | selectattr('role', 'equalto', 'user') | list | length }} {{ messages[1:][-1].role }} "
-        "{{ '%05.2f' % 3.14159 }} {{ '{{}}{}'.format(2) }} {{ 'a b'.split(' ')[-1] }} {{ {'b': 1, 'a': 2} | dictsort }} "
+        "{{ '%05.2f' % 3.14159 }} {{ '{{}}{}'.format(2) }} {{ 'a b'.split(' ')[-1] }} "
+        "{{ {'b': 1, 'a': 2} | dictsort }} "
         "{% for k, v in {'x': 1}.items() %}{{ k }}{{ v }}{% endfor %} {{ 'x'.replace('x', 'yy') }} {{ messages[2] }}"
     )
     expected = "2 user 03.14 {}2 b [('a', 2), ('b', 1)] x1 yy {'role': 'assistant', 'content': 'Yo'}"
     assert render(source) == expected
+
+
+def test_text_that_looks_like_a_wide_format_is_still_formatted() -> None:
+    assert render("{{ '{a: {%s: 12345}}' % 'b' }}") == "{a: {b: 12345}}"
 
 
 def test_generation_marks_only_enclose() -> None:

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from core.config.document import Document, DocumentError, KeyPath, parse_document
 from core.config.model import ModelConfig
 from core.config.notices import notices
-from core.config.problem import Problem
+from core.config.problem import Problem, Severity
 
 MAX_FILE_BYTES = 256 * 1024
 
@@ -50,7 +50,7 @@ class _Reader:
 
     def read(self) -> None:
         for repeated in self._document.repeated:
-            self._report(repeated, "is written twice: the last one counts", warning=True)
+            self._report(repeated, "is written twice: the last one counts", "warning")
         value = self._document.value
         entries = enumerate(value) if isinstance(value, list) else [(None, value)]
         for index, entry in entries:
@@ -63,9 +63,9 @@ class _Reader:
     def _read_config(self, entry: Mapping[str, Any], place: KeyPath) -> None:
         name = entry.get("name") or self._path.stem
         if name != entry.get("name"):
-            self._report((*place, "name"), f"is missing: the file's own name, {name!r}, is used", warning=True)
+            self._report((*place, "name"), f"is missing: the file's own name, {name!r}, is used", "warning")
         for path, message in notices(entry):
-            self._report((*place, *path), message, warning=True)
+            self._report((*place, *path), message, "warning")
         try:
             values = {**entry, "name": name, "root": self._path.parent, "source": self._path}
             self.configs.append(ModelConfig.model_validate(values))
@@ -73,12 +73,11 @@ class _Reader:
             for details in error.errors():
                 self._report((*place, *details["loc"]), _explain(details))
 
-    def _report(self, place: KeyPath, message: str, *, warning: bool = False) -> None:
+    def _report(self, place: KeyPath, message: str, severity: Severity = "error") -> None:
         known = place
         while known and known not in self._document.lines:
             known = known[:-1]
         key = ".".join(str(step) for step in place if step != "[key]")
-        severity: Any = "warning" if warning else "error"
         self.problems.append(Problem(str(self._path), self._document.lines.get(known), key or None, message, severity))
 
 

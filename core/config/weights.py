@@ -25,7 +25,7 @@ def locate_weights(root: Path, model: str, *, asked_by: str) -> Path:
 
 def _relative(root: Path, model: str, asked_by: str) -> PurePosixPath:
     path = PurePosixPath(model)
-    for base in (CONTAINER_ROOT, PurePosixPath(root.absolute())):
+    for base in (CONTAINER_ROOT, root.absolute(), root.resolve()):
         if path.is_relative_to(base):
             path = path.relative_to(base)
     if path.is_absolute() or ".." in path.parts or path == PurePosixPath() or "\0" in model:

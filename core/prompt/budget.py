@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -26,6 +26,7 @@ TEXT_PER_INPUT = 20
 """Characters that may be built, beside BASE_TEXT, for each character of messages and tools."""
 
 MAX_INT_BITS = 1024
+MAX_FORMAT_LENGTH = 10_000
 
 
 class TooCostly(SecurityError):
@@ -98,7 +99,7 @@ def spend_power(left: Any, right: Any) -> None:
     _limit_bits(left, right, lambda a, b: a.bit_length() * max(b, 0))
 
 
-def _limit_bits(left: Any, right: Any, bits: Any) -> None:
+def _limit_bits(left: Any, right: Any, bits: Callable[[int, int], int]) -> None:
     if isinstance(left, int) and isinstance(right, int) and bits(left, right) > MAX_INT_BITS:
         raise TooCostly(f"a number of more than {MAX_INT_BITS} bits")
 
@@ -126,12 +127,19 @@ def spend_sum(value: Any, attribute: Any = None, start: Any = 0) -> None:
     budget().spend_values(value)
 
 
-_WIDE = re.compile(r"%(\([^)]*\))?[^a-zA-Z%]*(\*|\d{4})|\{[^{}]*(\{|\d{4})")
-MAX_FORMAT_LENGTH = 10_000
+def spend_percent(value: str, *args: Any, **kwargs: Any) -> None:
+    """For `%` and `|format`."""
+    _refuse_wide(value, r"%(\([^)]*\))?[^a-zA-Z%]*(\*|\d{4})")
+    budget().spend_values(value, args, kwargs)
 
 
 def spend_format(value: str, *args: Any, **kwargs: Any) -> None:
-    """For `%`, `|format` and `.format`: widths of four digits, or given as arguments, are refused."""
-    if len(value) > MAX_FORMAT_LENGTH or _WIDE.search(value.replace("{{", "")):
-        raise TooCostly("a format with a very large or a computed width")
+    """For `.format` and `.format_map`."""
+    _refuse_wide(value.replace("{{", ""), r"\{[^{}]*(\{|\d{4})")
     budget().spend_values(value, args, kwargs)
+
+
+def _refuse_wide(value: str, wide: str) -> None:
+    """`wide` matches a width of four digits and one that is computed."""
+    if len(value) > MAX_FORMAT_LENGTH or re.search(wide, value):
+        raise TooCostly("a format with a very large or a computed width")

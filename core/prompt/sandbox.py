@@ -39,19 +39,18 @@ _REFUSED_METHODS = {"center", "encode", "expandtabs", "fromkeys", "ljust", "rjus
 _MAX_JSON_INDENT = 8
 
 _SPEND_BY_FILTER: dict[str, Callable[..., None]] = {
-    "format": cost.spend_format,
+    "format": cost.spend_percent,
     "indent": cost.spend_indent,
     "join": cost.spend_join,
     "replace": cost.spend_replace,
     "string": lambda value: budget().spend_values(value),
     "sum": cost.spend_sum,
-    "tojson": lambda value, **_: budget().spend_values(value),
 }
 _SPEND_BY_OPERATOR: dict[str, Callable[[Any, Any], None]] = {
     "+": lambda left, right: budget().spend_text(_length(left) + _length(right)),
     "*": cost.spend_repeat,
     "**": cost.spend_power,
-    "%": lambda left, right: cost.spend_format(left, right) if isinstance(left, str) else None,
+    "%": lambda left, right: cost.spend_percent(left, right) if isinstance(left, str) else None,
 }
 
 
@@ -163,8 +162,14 @@ def _to_json(
     sort_keys: bool = False,
 ) -> str:
     """As transformers has it: no HTML escapes, and other scripts stay readable."""
-    indent = indent if indent is None else min(indent, _MAX_JSON_INDENT)
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+    encoder = json.JSONEncoder(
+        ensure_ascii=ensure_ascii,
+        indent=indent if indent is None else min(indent, _MAX_JSON_INDENT),
+        separators=separators,
+        sort_keys=sort_keys,
+    )
+    # Piece by piece, because deep indentation and long separators cost far more than the values.
+    return "".join(_spend_result(piece) for piece in encoder.iterencode(value))
 
 
 def _raise_exception(message: str) -> None:

@@ -30,9 +30,9 @@ def load_runner(config: ModelConfig) -> Runner:
     """Load the model; each library is imported only when a config needs it."""
     backend = choose_backend(config)
     if backend == "llama-text":
-        from core.runners.text import TextRunner
+        from core.runners import text_llama
 
-        return TextRunner(config)
+        return text_llama.load(config)
     if backend == "llama-embedding":
         from core.runners import embedding_llama
 

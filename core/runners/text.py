@@ -1,4 +1,4 @@
-"""A text model kept warm: a GGUF behind the engine, its prompt template and its limits."""
+"""A text model kept warm: vocabulary, prompt template and limits in front of an engine."""
 
 from __future__ import annotations
 
@@ -6,27 +6,16 @@ import time
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as List
 from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 from core.config.model import ModelConfig
-from core.engine.engine import Engine
+from core.engine.engine import Decoder, Engine
 from core.engine.scheduler import Scheduler
 from core.engine.sequence import Sampling, Sequence, Update
 from core.engine.slots import Slots
 from core.engine.text import TextStream
 from core.errors import ContextLengthExceeded, InvalidRequest, ModelUnusable, QueueFull
-from core.host import available_cpus, available_memory
-from core.llama.context import LlamaContext
-from core.llama.model import LlamaModel
-from core.prompt.chat_template import ChatTemplate
 from core.speed import Speed
-
-DEFAULT_SLOTS = 4
-DEFAULT_BATCH = 512
-DEFAULT_MAX_TOKENS = 1024
-DEFAULT_MAX_QUEUE = 64
-MAX_DEFAULT_CONTEXT = 8192
-"""A model trained for 128k tokens gets its whole window only where `context_size` asks for it (LocalAI's rule)."""
 
 SAMPLING_DEFAULTS = Sampling(temperature=0.9, top_k=40, top_p=0.95)
 """LocalAI's; a model's YAML overrides them, a request overrides both."""
@@ -40,38 +29,65 @@ class Limits:
     slots: int
     holders: int
     kv_tokens: int
+    max_batch: int
     default_max_tokens: int
     max_queue: int
 
 
+class TextModel(Protocol):
+    """What a runner needs of a model besides decoding; any thread may call it."""
+
+    @property
+    def can_cut_memory(self) -> bool: ...
+    @property
+    def adds_bos(self) -> bool: ...
+    @property
+    def bos(self) -> int: ...
+    @property
+    def end_tokens(self) -> frozenset[int]: ...
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]: ...
+    def check_tokens(self, tokens: List[int], *, param: str) -> None: ...
+    def close(self) -> None: ...
+
+
+class ChatTemplate(Protocol):
+    def render(self, messages: List[Mapping[str, Any]]) -> str: ...
+
+
+class ContextOwner(Decoder, Protocol):
+    def free(self) -> None: ...
+
+
 class TextRunner:
-    """Owns the model, its context and the engine's thread until `close`. Raises ModelUnusable."""
+    """Owns the model, its context and the engine's thread until `close`."""
 
     kind: ClassVar[Literal["text"]] = "text"
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        model: TextModel,
+        context: ContextOwner,
+        limits: Limits,
+        template: ChatTemplate | None,
+    ) -> None:
         self.name = config.name
-        self._config = config
-        self._model = LlamaModel(
-            config.weights,
-            gpu_layers=-1 if config.gpu_layers is None else config.gpu_layers,
-            mmap=config.mmap is not False,
-            mlock=config.mmlock is True,
-        )
-        self.limits = plan_limits(config, self._model, available_memory())
-        self._template = self._chat_template()
+        self.limits = limits
         self.speed = Speed()
-        self._context = self._open_context()
+        self._config = config
+        self._model = model
+        self._context = context
+        self._template = template
         slots = Slots(
-            self._context,
-            num_slots=self.limits.slots,
-            num_holders=self.limits.holders,
-            num_cells=self.limits.kv_tokens,
-            can_cut=self._model.can_cut_memory,
+            context,
+            num_slots=limits.slots,
+            num_holders=limits.holders,
+            num_cells=limits.kv_tokens,
+            can_cut=model.can_cut_memory,
         )
-        scheduler = Scheduler(slots, max_batch=config.parameters.batch or DEFAULT_BATCH)
+        scheduler = Scheduler(slots, max_batch=limits.max_batch)
         self.engine = Engine(
-            self._context, scheduler, max_queue=self.limits.max_queue, on_step=self.speed.observe, name=config.name
+            context, scheduler, max_queue=limits.max_queue, on_step=self.speed.observe, name=config.name
         )
         self.engine.start()
 
@@ -169,48 +185,3 @@ class TextRunner:
         """Time in which all accepted work is done, over the number of requests it frees."""
         requests = self.engine.num_running + self.engine.num_waiting
         return self.speed.seconds(*self.engine.backlog()) / max(requests, 1)
-
-    def _chat_template(self) -> ChatTemplate | None:
-        source = self._model.chat_template
-        if source is None:
-            return None
-        return ChatTemplate(source, bos_token=self._model.bos_token, eos_token=self._model.eos_token)
-
-    def _open_context(self) -> LlamaContext:
-        config, threads = self._config, self._config.threads or available_cpus()
-        return LlamaContext(
-            self._model,
-            num_cells=self.limits.kv_tokens,
-            num_seqs=self.limits.slots + self.limits.holders,
-            max_batch=config.parameters.batch or DEFAULT_BATCH,
-            threads=threads,
-            threads_batch=config.threads_batch or threads,
-            flash_attention=config.flash_attention or "auto",
-        )
-
-
-def plan_limits(config: ModelConfig, model: LlamaModel, memory: int | None) -> Limits:
-    """Fill what the YAML leaves open. The pool gets `slots x context_size` cells, or as many as half the memory holds.
-
-    Raises ModelUnusable if not even one request of `context_size` fits.
-    """
-    context_size = config.context_size or min(model.context_train, MAX_DEFAULT_CONTEXT)
-    slots = config.slots or DEFAULT_SLOTS
-    kv_tokens = config.kv_tokens or slots * context_size
-    if config.kv_tokens is None and memory is not None:
-        kv_tokens = max(context_size, min(kv_tokens, memory // 2 // model.kv_bytes_per_token))
-    if kv_tokens < context_size:
-        raise ModelUnusable(f"{config.name}: kv_tokens ({kv_tokens}) is less than context_size ({context_size})")
-    if memory is not None and kv_tokens * model.kv_bytes_per_token > memory:
-        raise ModelUnusable(
-            f"{config.name}: {kv_tokens} tokens of KV cache take {kv_tokens * model.kv_bytes_per_token >> 20} MiB, "
-            f"{memory >> 20} MiB are free: lower context_size or kv_tokens"
-        )
-    return Limits(
-        context_size=context_size,
-        slots=slots,
-        holders=slots if config.holders is None else config.holders,
-        kv_tokens=kv_tokens,
-        default_max_tokens=config.default_max_tokens or DEFAULT_MAX_TOKENS,
-        max_queue=DEFAULT_MAX_QUEUE if config.max_queue is None else config.max_queue,
-    )

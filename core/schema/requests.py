@@ -137,5 +137,5 @@ def _listed(value: str | list[str] | list[int] | list[list[int]]) -> list[str] |
     if isinstance(value, str):
         return [value]
     if value and isinstance(value[0], int):
-        return [cast("list[int]", value)]
+        return [value]
     return cast("list[str] | list[list[int]]", value)

@@ -1,0 +1,203 @@
+"""What all embedding runners share: inputs are checked, counted and wrapped here; a backend only computes.
+
+Invariant: nothing is cut silently. An input that the model cannot take whole is refused before it is queued.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.coalesce import Coalescer, Limits
+from core.errors import ContextLengthExceeded, DecodeFailed, InvalidRequest, ModelUnusable
+
+logger = logging.getLogger("warmfn.embedding")
+
+Vectors = NDArray[np.float32]
+
+DEFAULT_MAX_QUEUE = 4096
+"""Inputs that may wait: twice the most that OpenAI takes in one call."""
+
+
+class EmbeddingBackend(Protocol):
+    """A loaded embedding model. `tokenize` may be called from many threads at once, `embed_batch` from one."""
+
+    max_tokens: int
+    """Longest input, special tokens included."""
+    dimensions: int
+    num_vocab: int
+    normalized: bool
+    """Whether every vector comes with length 1."""
+    batch_tokens: int
+    """What a batch may cost before it pays to make two."""
+    max_rows: int
+    identity: dict[str, str]
+    """What decides a vector besides the text: weights, pooling, prompt."""
+
+    def tokenize(self, texts: Sequence[str], *, add_special: bool) -> list[list[int]]:
+        """Token ids of each text, never truncated."""
+
+    def cost(self, lengths: Sequence[int]) -> int:
+        """Tokens computed for inputs of these lengths in one batch, padding included."""
+
+    def embed_batch(self, batch: Sequence[Sequence[int]]) -> Vectors:
+        """Vectors (n, dimensions) of n token arrays that hold their special tokens already."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """One call's result: `vectors` (n, d) in the order of its inputs; `num_tokens` counts special tokens too."""
+
+    vectors: Vectors
+    num_tokens: list[int]
+
+
+class EmbeddingRunner:
+    """One embedding model, warm: checks inputs in the caller's thread and computes them batched with other calls'."""
+
+    kind: Literal["embedding"] = "embedding"
+
+    def __init__(
+        self, name: str, backend: EmbeddingBackend, *, normalize: bool = False, max_queue: int | None = None
+    ) -> None:
+        """`normalize` gives vectors length 1 that the backend leaves as they are. The runner owns the backend."""
+        self.name = name
+        self.normalized = normalize or backend.normalized
+        self._backend = backend
+        self._prefix, self._suffix = special_tokens(backend)
+        self._coalescer = Coalescer[Sequence[int], Vectors](
+            self._compute,
+            Limits(backend.batch_tokens, backend.max_rows, backend.cost),
+            max_queue=DEFAULT_MAX_QUEUE if max_queue is None else max_queue,
+            name=name,
+        )
+
+    @property
+    def max_tokens(self) -> int:
+        return self._backend.max_tokens
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Its limits and what its vectors are made of."""
+        backend = self._backend
+        numbers = {"max_tokens": backend.max_tokens, "dimensions": backend.dimensions, "normalized": self.normalized}
+        return {**numbers, **backend.identity}
+
+    def embed(
+        self, inputs: Sequence[str] | Sequence[Sequence[int]], *, dimensions: int | None = None
+    ) -> Future[Embedded]:
+        """A future of the vectors; cancel it when its caller goes away. Either all inputs are texts or all are arrays
+        of this model's own token ids (not tiktoken's) without special tokens, which are added here.
+
+        `dimensions` keeps that many leading values and, where the model's vectors have length 1, restores it.
+        Raises InvalidRequest or ContextLengthExceeded naming the input, QueueFull or ShuttingDown.
+        """
+        self._check_dimensions(dimensions)
+        tokens = self._tokens(inputs)
+        lengths = [len(array) for array in tokens]
+        self._check_lengths(lengths)
+        return self._coalescer.submit(
+            tokens, lengths, lambda vectors: Embedded(self._cut(np.stack(vectors), dimensions), lengths)
+        )
+
+    def warm(self) -> None:
+        """Compute a short and a long input, so that buffers and kernels are ready before the first request."""
+        long = min(self.max_tokens, self._backend.batch_tokens) - len(self._prefix) - len(self._suffix)
+        [token] = self._backend.tokenize(["a"], add_special=False)
+        self.embed([token[:1], token[:1] * max(long, 1)]).result()
+
+    def close(self) -> None:
+        """End the worker and free the model; calls under way get ShuttingDown."""
+        self._coalescer.close()
+        self._backend.close()
+
+    def _tokens(self, inputs: Sequence[str] | Sequence[Sequence[int]]) -> list[list[int]]:
+        if not inputs:
+            raise InvalidRequest("input is an empty list: send at least one text", param="input")
+        for index, entry in enumerate(inputs):
+            if not entry:
+                raise InvalidRequest(f"input[{index}] is empty: leave it out", param="input")
+        texts = [entry for entry in inputs if isinstance(entry, str)]
+        arrays = [entry for entry in inputs if not isinstance(entry, str)]
+        if texts and arrays:
+            raise InvalidRequest("input mixes texts and token arrays: send two requests", param="input")
+        if texts:
+            return self._backend.tokenize(texts, add_special=True)
+        return [self._wrap(index, array) for index, array in enumerate(arrays)]
+
+    def _wrap(self, index: int, tokens: Sequence[int]) -> list[int]:
+        for token in tokens:
+            if not 0 <= token < self._backend.num_vocab:
+                raise InvalidRequest(
+                    f"input[{index}]: token id {token} is not in 0..{self._backend.num_vocab - 1}; arrays hold the ids "
+                    f"of {self.name}'s own tokenizer, not tiktoken's: send the text instead",
+                    param="input",
+                )
+        return [*self._prefix, *tokens, *self._suffix]
+
+    def _check_lengths(self, lengths: list[int]) -> None:
+        for index, length in enumerate(lengths):
+            if not length:
+                raise InvalidRequest(f"input[{index}] has no token that {self.name} knows: leave it out", param="input")
+            if length > self.max_tokens:
+                raise ContextLengthExceeded(
+                    f"input[{index}] is {length} tokens long; {self.name} takes at most {self.max_tokens}: split it",
+                    param="input",
+                    index=index,
+                    num_tokens=length,
+                    max_tokens=self.max_tokens,
+                )
+
+    def _check_dimensions(self, dimensions: int | None) -> None:
+        if dimensions is not None and not 1 <= dimensions <= self._backend.dimensions:
+            raise InvalidRequest(
+                f"dimensions is {dimensions}; {self.name} gives 1 to {self._backend.dimensions}", param="dimensions"
+            )
+
+    def _compute(self, batch: Sequence[Sequence[int]]) -> Vectors:
+        vectors = self._backend.embed_batch(batch)
+        if not np.isfinite(vectors).all():
+            raise DecodeFailed(f"{self.name} gave a vector with NaN or infinity; its weights may be damaged")
+        return unit_length(vectors) if self.normalized else vectors
+
+    def _cut(self, vectors: Vectors, dimensions: int | None) -> Vectors:
+        if dimensions is None or dimensions == self._backend.dimensions:
+            return vectors
+        cut = vectors[:, :dimensions]
+        return unit_length(cut) if self.normalized else cut
+
+
+def unit_length(vectors: Vectors) -> Vectors:
+    """Rows scaled to length 1; a row of zeros stays zero."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: Vectors = np.divide(vectors, np.maximum(norms, np.finfo(np.float32).tiny), dtype=np.float32)
+    return scaled
+
+
+def special_tokens(backend: EmbeddingBackend) -> tuple[list[int], list[int]]:
+    """What the model's tokenizer puts before and after a text, found by comparing a text with and without it."""
+    [plain] = backend.tokenize(["a"], add_special=False)
+    [full] = backend.tokenize(["a"], add_special=True)
+    size = len(plain)
+    start = next((i for i in range(len(full) - size + 1) if full[i : i + size] == plain), None)
+    if start is None:
+        raise ModelUnusable("the model's tokenizer reads a text differently with and without special tokens")
+    return full[:start], full[start + size :]
+
+
+def longest_input(name: str, *, asked: int | None, own: int | None, bound: int | None) -> int:
+    """Tokens one input may have: `asked` (context_size) or the model's `own` limit, within the network's `bound`."""
+    known = [limit for limit in (asked or own, bound) if limit]
+    if not known:
+        raise ModelUnusable(f"{name}: the model's files do not say how long an input may be: set context_size")
+    if asked and asked > min(known):
+        logger.warning("%s: context_size %d is more than the model's %d positions", name, asked, min(known))
+    return min(known)

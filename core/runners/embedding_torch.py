@@ -1,0 +1,143 @@
+"""Embedding models in sentence-transformers folders, computed by torch as the folder's own modules say."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.config.model import ModelConfig
+from core.errors import ModelUnusable
+from core.host import available_cpus
+from core.runners.embedding import EmbeddingRunner, Vectors, longest_input
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
+"""Padded tokens of one batch: a CPU gains little beyond the first few rows, a GPU wants to be filled."""
+MAX_ROWS = 256
+
+
+def load(config: ModelConfig) -> EmbeddingRunner:
+    """Nothing is fetched from a network. `normalize:` overrides the folder's own modules. Raises ModelUnusable."""
+    if importlib.util.find_spec("sentence_transformers") is None:
+        raise ModelUnusable(f"{config.name} needs sentence-transformers: pip install 'warmfn[embeddings]'")
+    import torch
+
+    if config.gpu_layers == 0 or not torch.cuda.is_available():
+        device = "cpu"
+        torch.set_num_threads(config.threads or available_cpus())
+    else:
+        device = "cuda"
+    model = open_folder(config.weights, device)
+    if config.normalize is False:
+        for index in reversed(normalizations(model)):
+            del model[index]
+    batch_tokens = config.parameters.batch or BATCH_TOKENS[device]
+    backend = TorchEmbedder(config.weights.name, model, context_size=config.context_size, batch_tokens=batch_tokens)
+    return EmbeddingRunner(config.name, backend, normalize=config.normalize is True, max_queue=config.max_queue)
+
+
+def open_folder(path: Path, device: str) -> SentenceTransformer:
+    """The folder's modules on `device`. Raises ModelUnusable."""
+    from safetensors import SafetensorError
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
+    try:
+        return SentenceTransformer(str(path), device=device, local_files_only=True).eval()
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ModelUnusable(f"{path.name} is not a usable sentence-transformers folder: {error}") from error
+
+
+class TorchEmbedder:
+    """An `EmbeddingBackend` on a sentence-transformers model of text."""
+
+    def __init__(self, folder: str, model: SentenceTransformer, *, context_size: int | None, batch_tokens: int) -> None:
+        _check_modules(folder, model)
+        self._model = model
+        self._tokenizer: Any = model.tokenizer
+        # Padding by itself is the purpose here; without this the tokenizer advises to tokenize and pad in one go.
+        self._tokenizer.deprecation_warnings["Asking-to-pad-a-fast-tokenizer"] = True
+        self._tokenizing = threading.Lock()
+        self._prompt = (model.prompts or {}).get(model.default_prompt_name or "", "")
+        self.max_tokens = longest_input(folder, asked=context_size, own=model.max_seq_length, bound=_positions(model))
+        self.dimensions: int = model.get_embedding_dimension()
+        self.num_vocab: int = model.transformers_model.get_input_embeddings().num_embeddings
+        self.normalized = bool(normalizations(model))
+        self.batch_tokens = batch_tokens
+        self.max_rows = MAX_ROWS
+        self.identity = {
+            "backend": "sentence-transformers",
+            "weights": folder,
+            "pooling": ",".join(str(module.pooling_mode) for module in model if hasattr(module, "pooling_mode")),
+            "prompt": self._prompt,
+        }
+
+    def tokenize(self, texts: Sequence[str], *, add_special: bool) -> list[list[int]]:
+        """As the folder's tokenizer does it, its default prompt included; `[SEP]` written in a text is that token."""
+        # Fast tokenizers cannot be called from two threads: setting their truncation needs them for itself.
+        with self._tokenizing:
+            encoded = self._tokenizer(
+                [self._prompt + text for text in texts],
+                add_special_tokens=add_special,
+                padding=False,
+                truncation=False,
+                return_attention_mask=False,
+                return_token_type_ids=False,
+                verbose=False,
+            )
+        return list(encoded["input_ids"])
+
+    def cost(self, lengths: Sequence[int]) -> int:
+        return len(lengths) * max(lengths)
+
+    def embed_batch(self, batch: Sequence[Sequence[int]]) -> Vectors:
+        """Vectors (n, dimensions); the attention mask keeps padding out of them."""
+        import torch
+
+        padded = self._tokenizer.pad({"input_ids": batch}, return_tensors="pt")
+        features = {key: tensor.to(self._model.device) for key, tensor in padded.items()}
+        with torch.inference_mode():
+            vectors = self._model(features)["sentence_embedding"]
+        return np.asarray(vectors.float().cpu().numpy(), np.float32)
+
+    def close(self) -> None:
+        """Torch frees the weights with the last reference to them."""
+        del self._model
+
+
+def _check_modules(folder: str, model: SentenceTransformer) -> None:
+    from sentence_transformers.base.modules import Transformer
+
+    if not isinstance(model[0], Transformer) or list(model[0].modality_config) != ["text"]:
+        raise ModelUnusable(f"{folder} does not begin with a text Transformer: only such folders are served")
+    if model.default_prompt_name and any(getattr(module, "include_prompt", True) is False for module in model):
+        raise ModelUnusable(f"{folder}: its pooling leaves the default prompt out, which is not supported")
+
+
+def normalizations(model: SentenceTransformer) -> list[int]:
+    """Places of the modules that scale vectors to length 1."""
+    from sentence_transformers.base.modules import Normalize
+
+    return [index for index, module in enumerate(model) if isinstance(module, Normalize)]
+
+
+def _positions(model: SentenceTransformer) -> int | None:
+    """Tokens the network has positions for. RoBERTa's relatives (MPNet, XLM-R) count them from padding_idx + 1."""
+    import torch
+
+    network = model.transformers_model
+    for module in network.modules():
+        table = getattr(module, "position_embeddings", None)
+        if isinstance(table, torch.nn.Embedding) and table.padding_idx is not None:
+            return table.num_embeddings - table.padding_idx - 1
+    return getattr(network.config, "max_position_embeddings", None)

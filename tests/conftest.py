@@ -1,0 +1,50 @@
+"""Fixtures: real weights, fetched once, and a server on a real socket."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.compute import limit_openmp_spin
+from core.config.folder import read_folder
+from core.service import Service
+from core.store.gallery import read_gallery
+from core.store.pull import pull
+from tests.serving import Server
+
+MODELS = Path(__file__).parents[1] / "models"
+
+limit_openmp_spin()
+
+
+@pytest.fixture(scope="session")
+def models_folder() -> Path:
+    """The default models folder with its weights, in WARMFN_TEST_MODELS or the user's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "warmfn/models"
+    folder = Path(os.environ.get("WARMFN_TEST_MODELS", cache))
+    folder.mkdir(parents=True, exist_ok=True)
+    gallery = read_gallery(MODELS / "gallery.yaml")
+    for name in gallery.entries:
+        pull(name, folder, gallery)
+        shutil.copy(MODELS / f"{name}.yaml", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_service(models_folder: Path) -> Iterator[Service]:
+    service = Service(read_folder(models_folder))
+    service.registry.preload(service.folder.configs)
+    for name in service.folder.configs:
+        service.registry.get(name)
+    yield service
+    service.close()
+
+
+@pytest.fixture(scope="session")
+def real_server(real_service: Service) -> Iterator[Server]:
+    with Server(real_service) as server:
+        yield server
