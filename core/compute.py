@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 
-OPENMP_SPIN_COUNT = "5000"
-"""Busy-wait rounds of an idle OpenMP thread. Unlimited spinning cost two threads 3/4 of their speed beside one busy
-process; none at all costs single-stream decoding two thirds; a short spin keeps both."""
+OPENMP = {"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "5000"}
+"""How long an idle OpenMP thread spins before it sleeps. Unlimited spinning cost two threads 3/4 of their speed beside
+one busy process; none at all costs single-stream decoding two thirds; a short spin keeps both. The policy is there for
+libgomp's other count: with more threads than CPUs in all teams it spins 100 rounds, with "active" 1000."""
 
 
 class Turnstile:
@@ -56,5 +57,5 @@ turnstile = Turnstile()
 
 def limit_openmp_spin(environ: MutableMapping[str, str] = os.environ) -> None:
     """Bound OpenMP's busy-waiting. Call before llama_cpp or torch is imported; a setting of the user's own wins."""
-    if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & environ.keys():
-        environ["GOMP_SPINCOUNT"] = OPENMP_SPIN_COUNT
+    if not OPENMP.keys() & environ.keys():
+        environ.update(OPENMP)

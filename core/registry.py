@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
-from queue import SimpleQueue
 from typing import Any, Literal, Protocol
 
 from core.config.folder import ModelsFolder
@@ -46,7 +45,7 @@ class ModelStatus:
 
 
 class Registry:
-    """Loads one model at a time, on a thread of its own, since two loads at once would only slow each other down.
+    """Loads one model at a time, since two loads at once would only slow each other down.
 
     `patience` is how many seconds a request waits for its model before it is told to come back.
     """
@@ -57,10 +56,8 @@ class Registry:
         self._patience = patience
         self._lock = threading.Lock()
         self._runners: dict[str, Future[Runner]] = {}
-        self._orders: SimpleQueue[str] = SimpleQueue()
+        self._last_load: threading.Thread | None = None
         self._closed = False
-        # A daemon: the process may end while a large model is still being read.
-        threading.Thread(target=self._load_ordered, name="model-loader", daemon=True).start()
 
     def preload(self, names: Iterable[str]) -> None:
         """Begin to load, in this order. Raises UnknownModel."""
@@ -107,22 +104,29 @@ class Registry:
                 raise UnknownModel(self._unknown(name), param="model")
             if name not in self._runners:
                 self._runners[name] = Future()
-                self._orders.put(name)
+                self._last_load = self._start_load(name, after=self._last_load)
             return self._runners[name]
 
-    def _load_ordered(self) -> None:
-        while True:
-            name = self._orders.get()
-            try:
-                runner = self._load_warm(self._folder.configs[name])
-            except CoreError as error:
-                logger.error("%s cannot be loaded: %s", name, error.message)
-                self._runners[name].set_exception(error)
-            except Exception as error:  # the thread boundary: whatever a library raises is this model's failure alone
-                logger.exception("%s cannot be loaded", name)
-                self._runners[name].set_exception(ModelUnusable(f"{name} cannot be loaded: {error}"))
-            else:
-                self._runners[name].set_result(runner)
+    def _start_load(self, name: str, after: threading.Thread | None) -> threading.Thread:
+        """A thread for each load, which ends with it: llama.cpp packs weights with an OpenMP team of the loading thread,
+        and while that team lives beside the engine's, libgomp sleeps at every barrier instead of spinning."""
+        thread = threading.Thread(target=self._settle, args=(name, after), name=f"load-{name}", daemon=True)
+        thread.start()
+        return thread
+
+    def _settle(self, name: str, after: threading.Thread | None) -> None:
+        if after:
+            after.join()
+        try:
+            runner = self._load_warm(self._folder.configs[name])
+        except CoreError as error:
+            logger.error("%s cannot be loaded: %s", name, error.message)
+            self._runners[name].set_exception(error)
+        except Exception as error:  # the thread boundary: whatever a library raises is this model's failure alone
+            logger.exception("%s cannot be loaded", name)
+            self._runners[name].set_exception(ModelUnusable(f"{name} cannot be loaded: {error}"))
+        else:
+            self._runners[name].set_result(runner)
 
     def _load_warm(self, config: ModelConfig) -> Runner:
         started = time.perf_counter()

@@ -90,7 +90,7 @@ def _models(arguments: argparse.Namespace) -> int:
     problems = [(problem.severity, str(problem)) for problem in folder.problems]
     for config in folder.configs.values():
         try:
-            weights = str(config.weights.relative_to(folder.path.resolve()))
+            weights = str(config.weights.relative_to(folder.path))
         except CoreError as error:
             weights = "missing"
             problems.append(("error", error.message))

@@ -10,13 +10,16 @@ import llama_cpp.llama_cpp as lib
 
 logger = logging.getLogger("warmfn.llama")
 
-_LEVELS = {1: logging.DEBUG, 2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR}
-"""ggml's info is a developer's debug: dozens of lines per load. Continuation lines (5) are dropped."""
+_LEVELS = {2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR}
+"""ggml's level -> ours. Its info is a developer's debug; its own debug (1) and continuation lines (5) are dropped."""
+
+UNTRUE_HERE = b"possible training context overflow"
+"""llama.cpp compares the whole pool with the trained window; one request is held to `context_size`."""
 
 
 @lib.llama_log_callback  # type: ignore[untyped-decorator]
 def _log(level: int, text: bytes, _: ctypes.c_void_p) -> None:
-    if level in _LEVELS and logger.isEnabledFor(_LEVELS[level]):
+    if level in _LEVELS and logger.isEnabledFor(_LEVELS[level]) and UNTRUE_HERE not in text:
         logger.log(_LEVELS[level], "%s", text.decode("utf-8", "replace").rstrip())
 
 

@@ -1,0 +1,64 @@
+"""The bare decode loop in a process of its own: `python -m bench.ceiling JSON`, one job per line of standard input.
+
+A job is `{"prompts": [...], "concurrency": B, "num_tokens": N}`. The answer is one line: the runs it took, B prompts at
+a time. An empty line is answered when the model is ready.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.deployment import Deployment
+
+
+@dataclasses.dataclass(frozen=True)
+class LockstepRun:
+    """One run of several sequences: prompt lengths in tokens, and perf_counter_ns at the start and after each step."""
+
+    prompt_lengths: list[int]
+    times: list[int]
+
+
+class Ceiling:
+    def __init__(self, deployment: Deployment) -> None:
+        from core.llama.bare import BareLoop
+        from core.llama.model import LlamaModel
+
+        self._model = LlamaModel(Path(deployment.weights))
+        self._loop = BareLoop(
+            self._model,
+            num_cells=deployment.kv_tokens,
+            num_seqs=deployment.slots,
+            threads=deployment.threads,
+            threads_batch=deployment.threads_batch,
+            flash_attention=deployment.flash_attention,
+        )
+
+    def runs(self, prompts: Sequence[str], concurrency: int, num_tokens: int) -> Iterator[LockstepRun]:
+        tokens = [self._model.tokenize(prompt, add_special=True, parse_special=False) for prompt in prompts]
+        for start in range(0, len(tokens), concurrency):
+            group = tokens[start : start + concurrency]
+            yield LockstepRun([len(prompt) for prompt in group], self._loop.run(group, num_tokens))
+
+    def close(self) -> None:
+        self._loop.close()
+        self._model.close()
+
+    def answer(self, line: str) -> list[dict[str, Any]]:
+        job = json.loads(line) if line.strip() else {"prompts": [], "concurrency": 1, "num_tokens": 1}
+        return [dataclasses.asdict(run) for run in self.runs(**job)]
+
+
+def main() -> None:
+    ceiling = Ceiling(Deployment.from_json(sys.argv[1]))
+    for line in sys.stdin:
+        print(json.dumps(ceiling.answer(line)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

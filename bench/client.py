@@ -1,0 +1,125 @@
+"""A streaming client for any OpenAI-compatible server that times what a reader sees.
+
+The first token is the first non-empty text: a chunk that only announces the role is not one. Tokens are counted by the
+server's `usage`; chunks are counted instead only where there is none, and the record says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from time import perf_counter_ns
+from typing import Any
+
+import httpx
+
+from bench.record import INTERRUPTED, RequestRecord
+from bench.scenario import Workload
+from bench.sse import EventLines
+
+DONE = "[DONE]"
+TIMEOUT = httpx.Timeout(900.0, connect=30.0)
+"""A long prompt on a small CPU is minutes of silence, which is a measurement and not a failure."""
+LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=2.0)
+"""Servers close idle connections (llama.cpp's after 5 s), and a request sent into a closing one fails."""
+
+
+class StreamingClient:
+    """One connection pool to one server, as wide as the load. `extra` are fields this kind of server knows."""
+
+    def __init__(self, base_url: str, *, model: str, workload: Workload, extra: Mapping[str, Any]) -> None:
+        self._path = "/chat/completions" if workload.api == "chat" else "/completions"
+        self._workload = workload
+        self._common = {
+            "model": model,
+            "temperature": workload.sampling.temperature,
+            "seed": workload.sampling.seed,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            **extra,
+        }
+        self._http = httpx.AsyncClient(
+            base_url=base_url,
+            timeout=TIMEOUT,
+            limits=LIMITS,
+            headers={"Accept-Encoding": "identity"},
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def send(self, prompt: str, record: RequestRecord) -> None:
+        """Stream one request and fill in its record. A failure of the server lands in `record.err`."""
+        body = json.dumps(self._body(prompt, record.osl_req))
+        record.t_send = perf_counter_ns()
+        try:
+            await self._stream(body, record)
+        except (httpx.HTTPError, json.JSONDecodeError) as error:
+            record.err = record.err or f"{type(error).__name__}: {error}"
+        except asyncio.CancelledError:
+            record.err = INTERRUPTED
+            raise
+        finally:
+            record.t_end = perf_counter_ns()
+
+    def _body(self, prompt: str, max_tokens: int) -> dict[str, Any]:
+        if self._workload.api == "completions":
+            return self._common | {"prompt": prompt, "max_tokens": max_tokens}
+        return self._common | {"messages": [{"role": "user", "content": prompt}], "max_tokens": max_tokens}
+
+    async def _stream(self, body: str, record: RequestRecord) -> None:
+        headers = {"Content-Type": "application/json"}
+        async with self._http.stream("POST", self._path, content=body, headers=headers) as response:
+            record.status = response.status_code
+            if response.status_code != 200:
+                record.err = f"HTTP {response.status_code}: {(await response.aread())[:500].decode('utf-8', 'replace')}"
+                return
+            lines, done = EventLines(), False
+            async for block in response.aiter_raw():
+                now = perf_counter_ns()
+                record.t_first_byte = record.t_first_byte or now
+                done |= _take_all(lines.feed(block), now, record)
+            done |= _take_all(lines.end(), perf_counter_ns(), record)
+        _judge(record, done)
+
+
+def _take_all(events: list[str], now: int, record: RequestRecord) -> bool:
+    """Note what these events say; whether the stream's end mark was among them."""
+    for event in events:
+        if event != DONE:
+            _take(json.loads(event), now, record)
+    return DONE in events
+
+
+def _take(event: dict[str, Any], now: int, record: RequestRecord) -> None:
+    if error := event.get("error"):
+        record.err = record.err or f"error event: {json.dumps(error)}"
+    for choice in event.get("choices") or ():
+        record.finish = choice.get("finish_reason") or record.finish
+        if _text(choice):
+            record.t_first_tok = record.t_first_tok or now
+            record.t_last_tok = now
+            record.chunks.append((now - (record.t_send or now), None))
+    if usage := event.get("usage"):
+        record.isl, record.osl, record.token_source = usage["prompt_tokens"], usage["completion_tokens"], "usage"
+        record.cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+    record.server_timings = event.get("timings") or record.server_timings
+
+
+def _text(choice: dict[str, Any]) -> str:
+    delta = choice.get("delta") or {}
+    return delta.get("content") or delta.get("reasoning_content") or choice.get("text") or ""
+
+
+def _judge(record: RequestRecord, done: bool) -> None:
+    """Settle the counts of a stream that has ended, and whether it ended as it should."""
+    if record.osl is None:
+        record.osl, record.token_source = len(record.chunks), "chunks"
+    if record.cached is None:
+        record.cached = (record.server_timings or {}).get("cache_n")
+    if record.err is None and not record.chunks:
+        record.err = "the stream held no text"
+    if record.err is None and not done:
+        record.err = "the stream broke off before [DONE]"

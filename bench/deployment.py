@@ -1,0 +1,66 @@
+"""What every target of a run must have in common: the file, the context, the slots, the threads.
+
+Read from the model's own YAML, so that the numbers are about what would be served.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bench.errors import BenchError
+from core.config.folder import read_folder
+from core.config.model import ModelConfig
+from core.host import available_cpus
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """`kv_tokens` cells are shared by `slots` sequences of at most `context_size` tokens each."""
+
+    name: str
+    weights: str
+    context_size: int
+    slots: int
+    kv_tokens: int
+    threads: int
+    threads_batch: int
+    flash_attention: Literal["auto", "on", "off"]
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Deployment:
+        return cls(**json.loads(text))
+
+
+def read_deployment(models: Path, name: str) -> Deployment:
+    """Raises BenchError where the folder has no such model or its YAML leaves a compared setting open."""
+    folder = read_folder(models)
+    config = folder.configs.get(name)
+    if config is None:
+        problems = "".join(f"\n{problem}" for problem in folder.problems)
+        raise BenchError(f"no model {name!r} in {models}; it has {', '.join(folder.configs) or 'none'}{problems}")
+    return _from_config(config)
+
+
+def _from_config(config: ModelConfig) -> Deployment:
+    if not (config.context_size and config.slots and config.kv_tokens):
+        raise BenchError(
+            f"{config.source}: set context_size, slots and kv_tokens, so that every target can be given the same"
+        )
+    threads = config.threads or available_cpus()
+    return Deployment(
+        name=config.name,
+        weights=str(config.weights.absolute()),
+        context_size=config.context_size,
+        slots=config.slots,
+        kv_tokens=config.kv_tokens,
+        threads=threads,
+        threads_batch=config.threads_batch or threads,
+        flash_attention=config.flash_attention or "auto",
+    )

@@ -1,0 +1,71 @@
+"""A program that the bench starts, watches and stops, and no other program ever.
+
+It lives in a session of its own: Ctrl-C reaches only the bench, which stops its children in order. Its standard input
+is a pipe that closes with the bench, however the bench ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+from typing import Self
+
+from bench.errors import BenchError
+from bench.host import session_cpu_seconds
+
+STOP_SECONDS = 15.0
+LINE_LIMIT = 2**26
+"""Bytes in one line of a child's output; the ceiling answers a whole stage in one."""
+
+
+class ChildProcess:
+    def __init__(self, name: str, process: Process, log: Path) -> None:
+        self.name = name
+        self._process = process
+        self._log = log
+
+    @classmethod
+    async def start(cls, name: str, command: list[str], log: Path, *, answers: bool = False) -> Self:
+        """What it prints goes to `log`, except that the standard output of one that `answers` is kept for `ask`."""
+        with log.open("wb") as file:
+            output = PIPE if answers else file
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=PIPE, stdout=output, stderr=file, start_new_session=True, limit=LINE_LIMIT
+            )
+        return cls(name, process, log)
+
+    def cpu_seconds(self) -> float:
+        """Used so far by the process and everything it started."""
+        return session_cpu_seconds(self._process.pid)
+
+    def check_alive(self) -> None:
+        if self._process.returncode is not None:
+            raise BenchError(f"{self.name} ended with status {self._process.returncode}:\n{self._last_words()}")
+
+    async def ask(self, line: str) -> str:
+        """Send one line, wait for one line."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(line.encode() + b"\n")
+        answer = await self._process.stdout.readline()
+        if not answer:
+            await self._process.wait()
+            self.check_alive()
+        return answer.decode()
+
+    async def stop(self) -> None:
+        """Ask politely, then insist. Safe to call for a process that has ended."""
+        for request in (signal.SIGTERM, signal.SIGKILL):
+            if self._process.returncode is None:
+                os.killpg(self._process.pid, request)
+            try:
+                await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
+                return
+            except TimeoutError:
+                continue
+
+    def _last_words(self) -> str:
+        return self._log.read_text(errors="replace")[-2000:].strip() or f"(nothing in {self._log.name})"

@@ -1,0 +1,146 @@
+"""`result.json` (`bench.result/1`): the summary of a run, and all that a report or a comparison may read.
+
+Every number is in the unit its name ends in. What could not be measured is null, never zero.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.deployment import Deployment
+from bench.environment import Environment
+from bench.errors import BenchError
+from bench.sample import HostUse
+from bench.scenario import Scenario, Stage, TargetSpec
+from bench.stats import Distribution
+
+FILE_NAME = "result.json"
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+
+class Flag(Frozen):
+    """A reason to doubt: `invalid` numbers mean something else than they say, `suspect` ones may be off."""
+
+    code: str
+    severity: Literal["suspect", "invalid"]
+    text: str
+
+
+class Clock(Frozen):
+    """One moment on both clocks: `wall` is ISO 8601 UTC, `perf_ns` what the request times count in."""
+
+    wall: str
+    perf_ns: int
+
+
+class Load(Frozen):
+    """Of the host, as the kernel averages it."""
+
+    loadavg_before: tuple[float, float, float]
+    loadavg_after: tuple[float, float, float]
+
+
+class ScenarioText(Frozen):
+    hash: str
+    text: Scenario
+
+
+class ModelFile(Frozen):
+    file: str
+    sha256: str
+    size_bytes: int
+
+
+class RoundResult(Frozen):
+    """One stage of one round on one target. `out_tok_s` is all tokens over the wall time from the first request due to
+    the last one ended; `decode_tok_s` the median over requests of (tokens - 1) / (last token - first token)."""
+
+    round: int
+    wall_s: float | None
+    out_tok_s: float | None
+    decode_tok_s: float | None
+    prefill_tok_s: float | None
+    ttft_p50_ms: float | None
+    host: HostUse | None
+
+
+class Rates(Frozen):
+    """Medians over the rounds."""
+
+    out_tok_s: float | None
+    decode_tok_s: float | None
+    prefill_tok_s: float | None
+    ttft_p50_ms: float | None
+
+
+class Sums(Frozen):
+    prompt: int
+    cached: int
+    completion: int
+
+
+class StageResult(Frozen):
+    """One stage on one target over all rounds. `metrics` are pooled over the requests that ended well."""
+
+    stage: str
+    target: str
+    load: Stage
+    n_sent: int
+    n_ok: int
+    n_err: int
+    n_censored: int
+    sum: Sums
+    rates: Rates
+    metrics: dict[str, Distribution | None]
+    rounds: list[RoundResult]
+    validity: list[Flag]
+
+
+class Ratio(Frozen):
+    """The subject's median over the baseline's; above 1 the subject is higher."""
+
+    stage: str
+    metric: str
+    subject: str
+    baseline: str
+    ratio: float | None
+
+
+class Result(Frozen):
+    schema_: Literal["bench.result/1"] = Field(default="bench.result/1", alias="schema")
+    id: str
+    created: Clock
+    complete: bool
+    scenario: ScenarioText
+    environment: Environment
+    host_load: Load
+    model: ModelFile | None
+    server_config: Deployment | None
+    targets: list[TargetSpec]
+    stages: list[StageResult]
+    ratios: list[Ratio]
+    validity: list[Flag]
+
+    def write(self, folder: Path) -> Path:
+        path = folder / FILE_NAME
+        path.write_text(self.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
+        return path
+
+
+def read_result(folder: Path) -> Result:
+    """Raises BenchError naming the file if it is not there or not a `bench.result/1`."""
+    path = folder / FILE_NAME
+    try:
+        return Result.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise BenchError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise BenchError(f"{path}: not a bench.result/1 file: {place}: {first['msg']}") from error

@@ -1,0 +1,126 @@
+"""One bench run: targets side by side on one host, interleaved, one at a time, the same prompts for each.
+
+Whatever ends the run, what was measured until then is kept: every request is a line of `requests.jsonl` as soon as its
+stage has ended, and `result()` summarises what there is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.deployment import Deployment
+from bench.environment import read_environment
+from bench.errors import BenchError
+from bench.result import Clock, Flag, Load, ModelFile, Result, ScenarioText
+from bench.sample import Readings, Sample
+from bench.scenario import Prompts, Scenario, Stage
+from bench.summary import ratios, summarise
+from bench.targets import Target
+from bench.validity import doubts_of_builds
+from bench.workload import prompts
+
+REQUESTS_FILE = "requests.jsonl"
+WARMUP_TOKENS = 8
+INCOMPLETE = Flag(code="incomplete", severity="invalid", text="the run was stopped before its end")
+
+Progress = Callable[[str, int], None]
+"""Told what happens now, and by how many requests the run has advanced."""
+
+
+class Run:
+    def __init__(self, scenario: Scenario, targets: Sequence[Target], out: Path, on_progress: Progress) -> None:
+        self.id = uuid.uuid4().hex
+        self.complete = False
+        self._scenario = scenario
+        self._targets = targets
+        self._out = out
+        self._on_progress = on_progress
+        self._samples: list[Sample] = []
+        self._loadavg = os.getloadavg()
+
+    async def measure(self) -> None:
+        """Start every target, go through the rounds, stop every target; also when cancelled in between."""
+        async with AsyncExitStack() as started:
+            for target in self._targets:
+                self._on_progress(f"starting {target.spec.name}", 0)
+                started.push_async_callback(target.stop)
+                await target.start()
+            for number in range(self._scenario.measure.rounds):
+                for stage in self._scenario.load:
+                    for target in _rotated(self._targets, number):
+                        await self._sample(target, stage, number)
+            self.complete = True
+
+    async def _sample(self, target: Target, stage: Stage, number: int) -> None:
+        self._on_progress(f"round {number + 1}, {stage.name}, {target.spec.name}", 0)
+        await self._warm_up(target, stage, number)
+        sample = Sample(target.spec.name, stage, number)
+        self._samples.append(sample)
+        before = self._read(target)
+        try:
+            await target.measure(self._prompts(stage, f"round {number}", stage.requests), sample)
+            sample.host = self._read(target).use_since(before)
+        finally:
+            self._write_requests(sample)
+        self._on_progress(f"round {number + 1}, {stage.name}, {target.spec.name}", stage.requests)
+
+    async def _warm_up(self, target: Target, stage: Stage, number: int) -> None:
+        """Short answers to other prompts, so that threads, connections and template caches are awake."""
+        count = self._scenario.measure.warmup * stage.concurrency
+        short = Prompts(isl=stage.prompts.isl, osl=min(WARMUP_TOKENS, stage.prompts.osl))
+        sample = Sample(target.spec.name, stage.model_copy(update={"prompts": short}), number)
+        await target.measure(self._prompts(stage, f"warm-up {number}", count), sample)
+        if failed := [record for record in sample.records if record.err]:
+            raise BenchError(f"{target.spec.name} fails already at warm-up: {failed[0].err}")
+
+    def _prompts(self, stage: Stage, part: str, count: int) -> list[str]:
+        return prompts(stage, seed=self._scenario.workload.sampling.seed, run=self.id, part=part, count=count)
+
+    def _read(self, target: Target) -> Readings:
+        others = [other.cpu_seconds() for other in self._targets if other is not target]
+        known = [seconds for seconds in others if seconds is not None]
+        return Readings.take(target.cpu_seconds(), sum(known) if len(known) == len(others) else None)
+
+    def _write_requests(self, sample: Sample) -> None:
+        with (self._out / REQUESTS_FILE).open("a", encoding="utf-8") as file:
+            file.writelines(record.line() + "\n" for record in sample.records)
+
+    def result(self, deployment: Deployment | None) -> Result:
+        """The summary so far. Hashes the weights, so not while anything is measured."""
+        stages = summarise(self._samples, self._scenario)
+        environment = read_environment()
+        builds = doubts_of_builds(environment.llama_cpp_features, self._scenario.targets)
+        return Result(
+            id=self.id,
+            created=Clock(wall=datetime.now(UTC).isoformat(), perf_ns=time.perf_counter_ns()),
+            complete=self.complete,
+            scenario=ScenarioText(hash=self._scenario.hash, text=self._scenario),
+            environment=environment,
+            host_load=Load(loadavg_before=self._loadavg, loadavg_after=os.getloadavg()),
+            model=_model_file(Path(deployment.weights)) if deployment else None,
+            server_config=deployment and dataclasses.replace(deployment, weights=Path(deployment.weights).name),
+            targets=list(self._scenario.targets),
+            stages=stages,
+            ratios=ratios(stages, self._scenario),
+            validity=builds if self.complete else [INCOMPLETE, *builds],
+        )
+
+
+def _rotated(targets: Sequence[Target], number: int) -> list[Target]:
+    """Each round begins with another target, so that none always runs on the machine the last one left."""
+    start = number % len(targets)
+    return [*targets[start:], *targets[:start]]
+
+
+def _model_file(path: Path) -> ModelFile:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return ModelFile(file=path.name, sha256=digest, size_bytes=path.stat().st_size)

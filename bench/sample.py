@@ -1,0 +1,76 @@
+"""One stage of one round on one target: its requests as far as they got, and who used the processors meanwhile."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from time import perf_counter_ns
+
+from bench.host import cpu_times
+from bench.record import RequestRecord
+from bench.scenario import Stage
+
+
+@dataclass(frozen=True)
+class HostUse:
+    """Processor use in cores (1.0 = one core all the time). None where a target's processes are not ours to see."""
+
+    client: float
+    target: float | None
+    idle_targets: float | None
+    neighbours: float | None
+    steal: float
+
+
+@dataclass
+class Sample:
+    target: str
+    stage: Stage
+    round: int
+    records: list[RequestRecord] = field(default_factory=list)
+    host: HostUse | None = None
+
+    def new_record(self) -> RequestRecord:
+        """A record of a request that is due now."""
+        record = RequestRecord(
+            target=self.target,
+            stage=self.stage.name,
+            round=self.round,
+            index=len(self.records),
+            isl_req=self.stage.prompts.isl,
+            osl_req=self.stage.prompts.osl,
+            t_sched=perf_counter_ns(),
+        )
+        self.records.append(record)
+        return record
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Processor seconds used so far, and when that was read."""
+
+    at: float
+    client: float
+    target: float | None
+    idle_targets: float | None
+    busy: float
+    steal: float
+
+    @classmethod
+    def take(cls, target: float | None, idle_targets: float | None) -> Readings:
+        cpu = cpu_times()
+        return cls(time.perf_counter(), time.process_time(), target, idle_targets, cpu.busy, cpu.steal)
+
+    def use_since(self, earlier: Readings) -> HostUse:
+        wall = self.at - earlier.at
+        client = (self.client - earlier.client) / wall
+        target = _rate(earlier.target, self.target, wall)
+        idle_targets = _rate(earlier.idle_targets, self.idle_targets, wall)
+        known = None if target is None or idle_targets is None else client + target + idle_targets
+        busy = (self.busy - earlier.busy) / wall
+        neighbours = None if known is None else max(0.0, busy - known)
+        return HostUse(client, target, idle_targets, neighbours, (self.steal - earlier.steal) / wall)
+
+
+def _rate(before: float | None, after: float | None, wall: float) -> float | None:
+    return None if before is None or after is None else (after - before) / wall

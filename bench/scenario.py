@@ -1,0 +1,131 @@
+"""A scenario file (`bench.scenario/1`): what is asked of which targets, how often.
+
+Two runs are comparable when their scenario hashes are equal: the hash covers every value and no comment or layout.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bench.errors import BenchError
+
+
+class Strict(BaseModel):
+    """Unknown keys are errors: a misspelt one would silently measure something else."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TargetSpec(Strict):
+    """Who is measured. What has a `url` is running already, the bench starts the others. The kind says what a server
+    understands; kind `url` is any OpenAI-compatible one."""
+
+    name: str = Field(min_length=1)
+    kind: Literal["ours", "llama-server", "bare", "url"]
+    url: str | None = Field(default=None, description="base address including /v1")
+    model: str | None = Field(default=None, description="the name to ask for, where it differs from the scenario's")
+
+    @model_validator(mode="after")
+    def _url_belongs_to_its_kind(self) -> Self:
+        if self.kind == "url" and self.url is None:
+            raise ValueError(f"target {self.name!r}: kind url needs a `url`")
+        if self.kind == "bare" and self.url is not None:
+            raise ValueError(f"target {self.name!r}: the bare loop has no `url`, it runs in a process of the bench")
+        return self
+
+    @property
+    def started_here(self) -> bool:
+        return self.url is None
+
+
+class Prompts(Strict):
+    """Input length (tokens of the user's message, approximately) and output length (tokens, exactly)."""
+
+    isl: int = Field(ge=16)
+    osl: int = Field(ge=2)
+
+
+class Sampling(Strict):
+    temperature: float = Field(default=0.0, ge=0)
+    seed: int = 7
+    ignore_eos: bool = Field(default=True, description="sent only to kinds of server that know it")
+
+
+class Workload(Strict):
+    api: Literal["chat", "completions"] = "chat"
+    cache: Literal["cold"] = "cold"
+    sampling: Sampling = Sampling()
+
+
+class Stage(Strict):
+    """One closed-loop load: `concurrency` clients, each sending its next request when the last one has ended."""
+
+    name: str = Field(min_length=1)
+    kind: Literal["closed"] = "closed"
+    concurrency: int = Field(ge=1, le=256)
+    requests: int = Field(ge=1, description="per target and round")
+    prompts: Prompts
+
+
+class Measure(Strict):
+    rounds: int = Field(default=3, ge=1)
+    warmup: int = Field(default=1, ge=0, description="short requests per client before each stage, not counted")
+
+
+class Scenario(Strict):
+    model_config = ConfigDict(populate_by_name=True)
+
+    schema_: Literal["bench.scenario/1"] = Field(alias="schema")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    model: str = Field(min_length=1, description="a model of the models folder")
+    targets: tuple[TargetSpec, ...] = Field(min_length=1, description="the first is compared with each of the others")
+    workload: Workload = Workload()
+    load: tuple[Stage, ...] = Field(min_length=1)
+    measure: Measure = Measure()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        for key, names in (("targets", [t.name for t in self.targets]), ("load", [s.name for s in self.load])):
+            if len(set(names)) < len(names):
+                raise ValueError(f"{key}: two entries have the same name: {', '.join(names)}")
+        return self
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
+
+    def as_dict(self) -> dict[str, object]:
+        return self.model_dump(mode="json", by_alias=True)
+
+    def restricted_to(self, names: list[str]) -> Scenario:
+        """The same scenario with only these targets, in this order."""
+        known = {target.name: target for target in self.targets}
+        if unknown := [name for name in names if name not in known]:
+            raise BenchError(f"no target {', '.join(unknown)} in scenario {self.name!r}; it has {', '.join(known)}")
+        return self.model_copy(update={"targets": tuple(known[name] for name in names)})
+
+    def with_rounds(self, rounds: int) -> Scenario:
+        if rounds < 1:
+            raise BenchError(f"rounds must be at least 1, not {rounds}")
+        return self.model_copy(update={"measure": self.measure.model_copy(update={"rounds": rounds})})
+
+
+def read_scenario(path: Path) -> Scenario:
+    """Raises BenchError naming the file and every key at fault."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BenchError(f"{path}: cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise BenchError(f"{path}: not valid YAML: {error}") from error
+    try:
+        return Scenario.model_validate(content)
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, fault['loc'])) or 'scenario'}: {fault['msg']}" for fault in error.errors())
+        raise BenchError("\n".join(f"{path}: {fault}" for fault in faults)) from error

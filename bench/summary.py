@@ -1,0 +1,118 @@
+"""From what was seen of each request to what is said of each stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from statistics import median
+
+from bench.record import RequestRecord
+from bench.result import Rates, Ratio, RoundResult, StageResult, Sums
+from bench.sample import Sample
+from bench.scenario import Scenario
+from bench.stats import describe, median_or_none, ratio
+from bench.validity import doubts
+
+METRICS = ("ttft_ms", "ttfb_ms", "itl_ms", "e2e_ms", "queue_ms", "lag_ms", "decode_tok_s", "prefill_tok_s")
+"""Properties of RequestRecord."""
+RATIOS = ("out_tok_s", "decode_tok_s", "ttft_p50_ms")
+"""Fields of Rates."""
+
+
+def summarise(samples: Sequence[Sample], scenario: Scenario) -> list[StageResult]:
+    """In the scenario's order of stages, then of targets; what was never begun is left out."""
+    order = [(stage.name, target.name) for stage in scenario.load for target in scenario.targets]
+    ranked = sorted(samples, key=lambda sample: order.index(_place(sample)))
+    return [_stage(list(group), scenario.measure.rounds) for _, group in groupby(ranked, key=_place)]
+
+
+def ratios(stages: Sequence[StageResult], scenario: Scenario) -> list[Ratio]:
+    """The scenario's first target against each of the others, stage by stage."""
+    by_place = {(stage.stage, stage.target): stage.rates for stage in stages}
+    subject, *baselines = (target.name for target in scenario.targets)
+    return [
+        Ratio(
+            stage=stage.name,
+            metric=metric,
+            subject=subject,
+            baseline=baseline,
+            ratio=ratio(
+                getattr(by_place[stage.name, subject], metric), getattr(by_place[stage.name, baseline], metric)
+            ),
+        )
+        for stage in scenario.load
+        for baseline in baselines
+        if {(stage.name, subject), (stage.name, baseline)} <= by_place.keys()
+        for metric in RATIOS
+    ]
+
+
+def _place(sample: Sample) -> tuple[str, str]:
+    return sample.stage.name, sample.target
+
+
+def _stage(samples: list[Sample], rounds: int) -> StageResult:
+    records = [record for sample in samples for record in sample.records]
+    ended_well = [record for record in records if record.ok]
+    per_round = [_round(sample) for sample in samples]
+    return StageResult(
+        stage=samples[0].stage.name,
+        target=samples[0].target,
+        load=samples[0].stage,
+        n_sent=len(records),
+        n_ok=len(ended_well),
+        n_err=sum(bool(record.err) and not record.censored for record in records),
+        n_censored=sum(record.censored for record in records),
+        sum=_sums(ended_well),
+        rates=_rates(per_round),
+        metrics={name: describe(_known(ended_well, name)) for name in METRICS}
+        | {"gap_ms": describe(_gaps(ended_well))},
+        rounds=per_round,
+        validity=doubts(samples, rounds=rounds),
+    )
+
+
+def _round(sample: Sample) -> RoundResult:
+    records = [record for record in sample.records if record.ok]
+    wall_s = _wall_s(records)
+    return RoundResult(
+        round=sample.round,
+        wall_s=wall_s,
+        out_tok_s=ratio(sum(record.osl or 0 for record in records), wall_s),
+        decode_tok_s=_median(records, "decode_tok_s"),
+        prefill_tok_s=_median(records, "prefill_tok_s"),
+        ttft_p50_ms=_median(records, "ttft_ms"),
+        host=sample.host,
+    )
+
+
+def _rates(rounds: Sequence[RoundResult]) -> Rates:
+    return Rates(**{name: median_or_none([getattr(done, name) for done in rounds]) for name in Rates.model_fields})
+
+
+def _sums(records: Iterable[RequestRecord]) -> Sums:
+    counts = [(record.isl or 0, record.cached or 0, record.osl or 0) for record in records]
+    prompt, cached, completion = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0, 0)
+    return Sums(prompt=prompt, cached=cached, completion=completion)
+
+
+def _wall_s(records: Sequence[RequestRecord]) -> float | None:
+    """From the first request due to the last one ended, the drain at the end included."""
+    ends = [record.t_end for record in records if record.t_end is not None]
+    return (max(ends) - min(record.t_sched for record in records)) / 1e9 if ends else None
+
+
+def _gaps(records: Iterable[RequestRecord]) -> list[float]:
+    """Between the chunks of each request, pooled: a stall shows here and not in a request's mean."""
+    return [
+        (b - a) / 1e6 for record in records for (a, _), (b, _) in zip(record.chunks, record.chunks[1:], strict=False)
+    ]
+
+
+def _known(records: Iterable[RequestRecord], name: str) -> list[float]:
+    return [value for record in records if (value := getattr(record, name)) is not None]
+
+
+def _median(records: Iterable[RequestRecord], name: str) -> float | None:
+    values = _known(records, name)
+    return median(values) if values else None

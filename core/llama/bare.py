@@ -1,0 +1,105 @@
+"""The ceiling: llama_decode with nothing around it. No scheduler, no sampler chain, no text, no HTTP.
+
+All sequences move in lockstep, greedily, for exactly the tokens asked for. What a server loses against this is the cost
+of being a server.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator, Sequence
+from time import perf_counter_ns
+
+import llama_cpp.llama_cpp as lib
+import numpy as np
+
+from core.errors import DecodeFailed, ModelUnusable
+from core.llama.context import FLASH_ATTENTION, FlashAttention
+from core.llama.library import start_backend
+from core.llama.model import LlamaModel
+
+MAX_BATCH = 2048
+"""Rows per llama_decode call; llama.cpp's own default."""
+
+Row = tuple[int, int, int, bool]
+"""Token, position, sequence id, whether its logits are wanted."""
+
+
+def system_info() -> str:
+    """The processor features that this llama.cpp was compiled for, in its own words."""
+    start_backend()
+    return str(lib.llama_print_system_info(), "utf-8")
+
+
+class BareLoop:
+    """A unified KV pool of `num_cells` cells. `threads` compute single-row batches, `threads_batch` larger ones."""
+
+    def __init__(
+        self,
+        model: LlamaModel,
+        *,
+        num_cells: int,
+        num_seqs: int,
+        threads: int,
+        threads_batch: int,
+        flash_attention: FlashAttention = "auto",
+    ) -> None:
+        params = lib.llama_context_default_params()
+        params.n_ctx, params.n_batch, params.n_seq_max = num_cells, MAX_BATCH, num_seqs
+        params.n_threads, params.n_threads_batch = threads, threads_batch
+        params.flash_attn_type = FLASH_ATTENTION[flash_attention]
+        params.kv_unified = params.no_perf = True
+        self._num_vocab = model.num_vocab
+        self._handle = lib.llama_init_from_model(model.handle, params)
+        if not self._handle:
+            raise ModelUnusable(f"{model.path.name}: no context of {num_cells} tokens fits in memory")
+        self._memory = lib.llama_get_memory(self._handle)
+        self._batch = lib.llama_batch_init(MAX_BATCH, 0, 1)
+
+    def close(self) -> None:
+        lib.llama_batch_free(self._batch)
+        lib.llama_free(self._handle)
+
+    def run(self, prompts: Sequence[Sequence[int]], num_tokens: int) -> list[int]:
+        """Prefill the prompts, one sequence id each, and decode `num_tokens` tokens for every one of them.
+
+        Returns perf_counter_ns at the start and whenever all sequences have one token more: `num_tokens + 1` times.
+        """
+        lib.llama_memory_clear(self._memory, False)
+        times = [perf_counter_ns()]
+        tokens = self._prefill(prompts)
+        times.append(perf_counter_ns())
+        for step in range(num_tokens - 1):
+            rows = [(token, len(prompts[seq]) + step, seq, True) for seq, token in enumerate(tokens)]
+            tokens = list(self._decode(rows))
+            times.append(perf_counter_ns())
+        return times
+
+    def _prefill(self, prompts: Sequence[Sequence[int]]) -> list[int]:
+        rows = [
+            (token, position, seq, position == len(prompt) - 1)
+            for seq, prompt in enumerate(prompts)
+            for position, token in enumerate(prompt)
+        ]
+        parts = (rows[start : start + MAX_BATCH] for start in range(0, len(rows), MAX_BATCH))
+        return [token for part in parts for token in self._decode(part)]
+
+    def _decode(self, rows: Sequence[Row]) -> Iterator[int]:
+        """The most likely next token of every row that wants logits."""
+        batch = self._batch
+        batch.n_tokens = len(rows)
+        for index, (token, position, seq_id, wants_logits) in enumerate(rows):
+            batch.token[index] = token
+            batch.pos[index] = position
+            batch.n_seq_id[index] = 1
+            batch.seq_id[index][0] = seq_id
+            batch.logits[index] = wants_logits
+        if status := lib.llama_decode(self._handle, batch):
+            raise DecodeFailed(f"llama_decode returned {status} for a batch of {len(rows)} tokens")
+        return (self._argmax(index) for index, row in enumerate(rows) if row[3])
+
+    def _argmax(self, index: int) -> int:
+        logits = lib.llama_get_logits_ith(self._handle, index)
+        return int(
+            np.ctypeslib.as_array(ctypes.cast(logits, ctypes.POINTER(ctypes.c_float)), (self._num_vocab,)).argmax()
+        )

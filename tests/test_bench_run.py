@@ -1,0 +1,166 @@
+"""Whole runs against stub servers: what is left on disk, and what of it a report can read."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench.bare_target import add_records
+from bench.ceiling import LockstepRun
+from bench.errors import BenchError
+from bench.process import ChildProcess
+from bench.report import markdown, print_report
+from bench.result import Result, read_result
+from bench.run import REQUESTS_FILE, Run
+from bench.sample import Sample
+from bench.scenario import Scenario
+from bench.targets import make_targets
+from tests.bench_stub import DONE, ROLE, StubServer, delta, usage
+
+ANSWER = [ROLE, delta(content="a"), delta(content="b", finish="length"), usage(40, 2), DONE]
+
+
+def scenario(*urls: str, warmup: int = 1) -> Scenario:
+    return Scenario.model_validate(
+        {
+            "schema": "bench.scenario/1",
+            "name": "stub",
+            "model": "m",
+            "targets": [{"name": f"t{i}", "kind": "url", "url": url} for i, url in enumerate(urls)],
+            "load": [{"name": "two", "concurrency": 2, "requests": 5, "prompts": {"isl": 20, "osl": 2}}],
+            "measure": {"rounds": 2, "warmup": warmup},
+        }
+    )
+
+
+def new_run(wanted: Scenario, out: Path) -> Run:
+    targets = make_targets(wanted, models=out, deployment=None, out=out)
+    return Run(wanted, targets, out, lambda words, advance: None)
+
+
+def lines(out: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (out / REQUESTS_FILE).read_text().splitlines()]
+
+
+def measured(out: Path) -> Result:
+    async def measure() -> None:
+        async with StubServer(ANSWER).running() as one, StubServer(ANSWER).running() as other:
+            run = new_run(scenario(one.url, other.url), out)
+            await run.measure()
+            assert [body["messages"] for body in one.bodies[:2]] == [body["messages"] for body in other.bodies[:2]]
+            run.result(None).write(out)
+
+    asyncio.run(measure())
+    return read_result(out)
+
+
+def test_a_run_leaves_one_line_per_request_and_a_summary_of_them(tmp_path: Path) -> None:
+    result = measured(tmp_path)
+    assert result.complete
+    assert [(line["target"], line["round"], line["index"]) for line in lines(tmp_path)] == [
+        (target, number, index)
+        for number, order in enumerate([("t0", "t1"), ("t1", "t0")])
+        for target in order
+        for index in range(5)
+    ]
+    assert [(stage.target, stage.n_ok, stage.sum.completion) for stage in result.stages] == [
+        ("t0", 10, 20),
+        ("t1", 10, 20),
+    ]
+    assert {ratio.baseline for ratio in result.ratios} == {"t1"}
+
+
+def test_the_report_names_targets_ratios_doubts_and_missing_percentiles(tmp_path: Path) -> None:
+    result = measured(tmp_path)
+    console = Console(record=True, width=100, file=(tmp_path / "terminal.txt").open("w"))
+    print_report(result, console)
+    console.file.close()
+    for text in (markdown(result), console.export_text()):
+        assert "two: 2 clients, about 20 tokens in, 2 out" in text
+        assert "t0 / t1: out_tok_s " in text
+        assert "TTFT p95 n/a (n=10, need 90)" in text
+        assert "10/10" in text
+
+
+def test_an_interrupted_run_keeps_what_was_measured(tmp_path: Path) -> None:
+    async def interrupt() -> None:
+        async with StubServer(ANSWER, hang=True).running() as server:
+            run = new_run(scenario(server.url, warmup=0), tmp_path)
+            measuring = asyncio.create_task(run.measure())
+            for _ in range(2):
+                await server.answered.acquire()
+            measuring.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await measuring
+            run.result(None).write(tmp_path)
+
+    asyncio.run(interrupt())
+    result = read_result(tmp_path)
+    (stage,) = result.stages
+    assert not result.complete
+    assert result.validity[0].code == "incomplete"
+    assert (stage.n_sent, stage.n_ok, stage.n_censored) == (2, 0, 2)
+    assert len(lines(tmp_path)) == 2
+    assert "the run was stopped before its end" in markdown(result)
+
+
+def test_a_target_that_fails_at_warm_up_ends_the_run_by_name(tmp_path: Path) -> None:
+    async def measure() -> None:
+        async with StubServer([delta(content="a")]).running() as server:
+            await new_run(scenario(server.url), tmp_path).measure()
+
+    with pytest.raises(BenchError, match="t0 fails already at warm-up: the stream broke off"):
+        asyncio.run(measure())
+
+
+def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match=r"t0: http://127\.0\.0\.1:1/v1/models is not ready"):
+        asyncio.run(new_run(scenario("http://127.0.0.1:1/v1"), tmp_path).measure())
+
+
+def test_a_child_that_dies_is_told_with_its_last_words(tmp_path: Path) -> None:
+    async def start() -> None:
+        command = [sys.executable, "-c", "import sys; sys.exit('no such model')"]
+        child = await ChildProcess.start("peer", command, tmp_path / "peer.log", answers=True)
+        try:
+            await child.ask("")
+        finally:
+            await child.stop()
+
+    with pytest.raises(BenchError, match="peer ended with status 1:\nno such model"):
+        asyncio.run(start())
+
+
+def test_a_stopped_child_is_gone(tmp_path: Path) -> None:
+    async def start() -> ChildProcess:
+        child = await ChildProcess.start(
+            "echo", [sys.executable, "-c", "print(input(), flush=True); input()"], tmp_path / "log", answers=True
+        )
+        assert await child.ask("hello") == "hello\n"
+        await child.stop()
+        return child
+
+    with pytest.raises(BenchError, match="echo ended"):
+        asyncio.run(start()).check_alive()
+
+
+def test_a_result_of_another_kind_is_refused_by_file_and_key(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text('{"schema": "bench.result/9"}')
+    with pytest.raises(BenchError, match=r"result\.json: not a bench\.result/1 file: schema"):
+        read_result(tmp_path)
+    with pytest.raises(BenchError, match="cannot be read"):
+        read_result(tmp_path / "absent")
+
+
+def test_lockstep_sequences_share_the_phases_of_their_run() -> None:
+    sample = Sample("bare", scenario("http://127.0.0.1:1/v1").load[0], 0)
+    add_records(LockstepRun([3, 5], [1_000_000_000, 1_500_000_000, 1_750_000_000, 2_000_000_000]), sample)
+    first, second = sample.records
+    assert [record.isl for record in sample.records] == [3, 5]
+    assert (first.osl, first.ttft_ms, first.decode_tok_s, first.prefill_tok_s) == (3, 500, 4, 16)
+    assert first.server_timings == second.server_timings

@@ -1,0 +1,89 @@
+"""Scenario files and the prompts made from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.errors import BenchError
+from bench.scenario import Scenario, read_scenario
+from bench.workload import prompts
+
+SCENARIOS = Path(__file__).parents[1] / "bench/scenarios"
+GOOD = """\
+schema: bench.scenario/1
+name: tiny
+model: m
+targets: [{name: a, kind: url, url: "http://127.0.0.1:1/v1"}, {name: b, kind: bare}]
+load: [{name: one, concurrency: 1, requests: 2, prompts: {isl: 30, osl: 4}}]
+"""
+
+
+def read(tmp_path: Path, text: str) -> Scenario:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(text)
+    return read_scenario(path)
+
+
+@pytest.mark.parametrize("path", sorted(SCENARIOS.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_committed_scenario_is_valid(path: Path) -> None:
+    assert read_scenario(path).name == path.stem
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("name: tiny", "name: tiny\ncolour: red", "colour: Extra inputs"),
+        ("bench.scenario/1", "bench.scenario/9", "schema: Input should be"),
+        ("requests: 2", "requests: 0", "load.0.requests: "),
+        ("osl: 4", "osl: four", "load.0.prompts.osl: "),
+        ("kind: bare", "kind: gpu", "targets.1.kind: "),
+        ("kind: bare", "kind: url", "targets.1: Value error, target 'b': kind url needs a `url`"),
+        ("name: b", "name: a", "two entries have the same name"),
+        ("model: m\n", "", "model: Field required"),
+    ],
+)
+def test_a_fault_is_told_with_file_and_key(tmp_path: Path, old: str, new: str, words: str) -> None:
+    with pytest.raises(BenchError) as raised:
+        read(tmp_path, GOOD.replace(old, new))
+    assert "tiny.yaml: " in raised.value.message
+    assert words in raised.value.message
+
+
+def test_broken_yaml_and_a_missing_file_are_told_by_name(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match=r"tiny\.yaml: not valid YAML"):
+        read(tmp_path, "a: [")
+    with pytest.raises(BenchError, match=r"absent\.yaml: cannot be read"):
+        read_scenario(tmp_path / "absent.yaml")
+
+
+def test_the_hash_covers_values_and_not_layout(tmp_path: Path) -> None:
+    scenario = read(tmp_path, GOOD)
+    assert read(tmp_path, "# a comment\n" + GOOD).hash == scenario.hash
+    assert read(tmp_path, GOOD.replace("osl: 4", "osl: 5")).hash != scenario.hash
+    assert scenario.with_rounds(1).hash != scenario.hash
+
+
+def test_targets_can_be_chosen_and_unknown_ones_are_named(tmp_path: Path) -> None:
+    scenario = read(tmp_path, GOOD)
+    assert [target.name for target in scenario.restricted_to(["b"]).targets] == ["b"]
+    with pytest.raises(BenchError, match="no target c in scenario 'tiny'; it has a, b"):
+        scenario.restricted_to(["c"])
+    with pytest.raises(BenchError, match="at least 1"):
+        scenario.with_rounds(0)
+
+
+def test_prompts_are_the_same_for_every_target_and_their_heads_never_repeat(tmp_path: Path) -> None:
+    (stage,) = read(tmp_path, GOOD).load
+    parts = [prompts(stage, seed=7, run=run, part=part, count=20) for run in "xy" for part in ("round 0", "round 1")]
+    assert parts[0] == prompts(stage, seed=7, run="x", part="round 0", count=20)
+    heads = [prompt[:8] for part in parts for prompt in part]
+    assert len(set(heads)) == len(heads)
+
+
+def test_the_text_of_prompts_depends_on_the_seed_alone(tmp_path: Path) -> None:
+    (stage,) = read(tmp_path, GOOD).load
+    one, other = (prompts(stage, seed=7, run=run, part="round 0", count=5) for run in "xy")
+    assert [prompt[8:] for prompt in one] == [prompt[8:] for prompt in other]
+    assert [prompt[8:] for prompt in prompts(stage, seed=8, run="x", part="round 0", count=5)] != [p[8:] for p in one]

@@ -1,0 +1,35 @@
+"""What the report's numbers stand on."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.stats import describe, median_or_none, percentile, ratio, required_samples
+
+
+@pytest.mark.parametrize(("p", "n"), [(90, 44), (95, 90), (99, 459)])
+def test_a_percentile_needs_as_many_samples_as_mlperf_asks(p: int, n: int) -> None:
+    assert required_samples(p) == n
+
+
+def test_an_unsupported_percentile_is_none_and_not_a_guess() -> None:
+    few, enough = describe([float(i) for i in range(89)]), describe([float(i) for i in range(90)])
+    assert few is not None
+    assert enough is not None
+    assert (few.p95, few.p_supported) == (None, 90)
+    assert enough.p95 == pytest.approx(84.55)
+    assert (enough.p99, enough.p_supported) == (None, 95)
+
+
+def test_percentiles_interpolate_between_ranks() -> None:
+    assert percentile([4.0, 1.0, 3.0, 2.0], 50) == 2.5
+    assert percentile([5.0], 99) == 5.0
+    assert percentile([0.0, 10.0], 100) == 10.0
+
+
+def test_nothing_measured_is_none() -> None:
+    assert describe([]) is None
+    assert median_or_none([None, None]) is None
+    assert median_or_none([None, 3.0, 1.0]) == 2.0
+    assert ratio(1.0, None) is None
+    assert ratio(1.0, 0.0) is None
