@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.deployment import Deployment
+from core.compute import limit_openmp_spin
+from core.config.folder import read_folder
+from core.host import available_memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,16 +31,12 @@ class Ceiling:
     def __init__(self, deployment: Deployment) -> None:
         from core.llama.bare import BareLoop
         from core.llama.model import LlamaModel
+        from core.runners.text_llama import context_settings, plan_limits
 
+        config = read_folder(Path(deployment.models)).configs[deployment.name]
         self._model = LlamaModel(Path(deployment.weights))
-        self._loop = BareLoop(
-            self._model,
-            num_cells=deployment.kv_tokens,
-            num_seqs=deployment.slots,
-            threads=deployment.threads,
-            threads_batch=deployment.threads_batch,
-            flash_attention=deployment.flash_attention,
-        )
+        limits = plan_limits(config, self._model, available_memory())
+        self._loop = BareLoop(self._model, context_settings(config, self._model, limits))
 
     def runs(self, prompts: Sequence[str], concurrency: int, num_tokens: int) -> Iterator[LockstepRun]:
         tokens = [self._model.tokenize(prompt, add_special=True, parse_special=False) for prompt in prompts]
@@ -55,6 +54,7 @@ class Ceiling:
 
 
 def main() -> None:
+    limit_openmp_spin()
     ceiling = Ceiling(Deployment.from_json(sys.argv[1]))
     for line in sys.stdin:
         print(json.dumps(ceiling.answer(line)), flush=True)

@@ -9,7 +9,6 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from bench.errors import BenchError
 from core.config.folder import read_folder
@@ -19,16 +18,15 @@ from core.host import available_cpus
 
 @dataclass(frozen=True)
 class Deployment:
-    """`kv_tokens` cells are shared by `slots` sequences of at most `context_size` tokens each."""
+    """`slots` sequences of at most `context_size` tokens each."""
 
+    models: str
     name: str
     weights: str
     context_size: int
     slots: int
-    kv_tokens: int
     threads: int
     threads_batch: int
-    flash_attention: Literal["auto", "on", "off"]
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -49,18 +47,15 @@ def read_deployment(models: Path, name: str) -> Deployment:
 
 
 def _from_config(config: ModelConfig) -> Deployment:
-    if not (config.context_size and config.slots and config.kv_tokens):
-        raise BenchError(
-            f"{config.source}: set context_size, slots and kv_tokens, so that every target can be given the same"
-        )
+    if not (config.context_size and config.slots):
+        raise BenchError(f"{config.source}: set context_size and slots, so that every target can be given the same")
     threads = config.threads or available_cpus()
     return Deployment(
+        models=str(config.root.absolute()),
         name=config.name,
         weights=str(config.weights.absolute()),
         context_size=config.context_size,
         slots=config.slots,
-        kv_tokens=config.kv_tokens,
         threads=threads,
         threads_batch=config.threads_batch or threads,
-        flash_attention=config.flash_attention or "auto",
     )

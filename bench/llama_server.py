@@ -1,11 +1,15 @@
-"""llama.cpp's own C++ server (as xllamacpp packs it), for a bench to measure: `python -m bench.llama_server PORT JSON`.
+"""llama.cpp's own C++ server, for a bench to measure: `python -m bench.llama_server PORT FLASH_ATTENTION JSON`.
 
-JSON is a `Deployment`. What that does not name stays at the server's own defaults. It serves until its standard input
-closes, so it cannot outlive the bench that started it.
+JSON is a `Deployment`. What that does not name stays at the server's own defaults. The server comes from xllamacpp,
+whose wheel is compiled for AVX2; the environment variable LLAMA_SERVER names the program of another build, such as one
+compiled for this machine from the same sources as our llama.cpp. It ends with its standard input, so it cannot outlive
+the bench that started it.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 
 import xllamacpp
@@ -19,27 +23,49 @@ FLASH_ATTENTION = {
 }
 
 
-def server_params(deployment: Deployment, port: int) -> xllamacpp.CommonParams:
+def server_params(deployment: Deployment, port: int, flash_attention: str) -> xllamacpp.CommonParams:
     params = xllamacpp.CommonParams()
     params.model.path = deployment.weights
     params.model_alias = {deployment.name}
     params.hostnames = ["127.0.0.1"]
     params.port = port
-    params.n_ctx = deployment.kv_tokens
+    params.n_ctx = deployment.slots * deployment.context_size
     params.n_parallel = deployment.slots
-    params.kv_unified = True
     params.cpuparams.n_threads = deployment.threads
     params.cpuparams_batch.n_threads = deployment.threads_batch
-    params.flash_attn_type = FLASH_ATTENTION[deployment.flash_attention]
+    params.flash_attn_type = FLASH_ATTENTION[flash_attention]
     params.fit_params = False
     return params
 
 
+def server_command(program: str, deployment: Deployment, port: int, flash_attention: str) -> list[str]:
+    """The same for a `llama-server` program."""
+    values = {
+        "--model": deployment.weights,
+        "--alias": deployment.name,
+        "--host": "127.0.0.1",
+        "--port": port,
+        "--ctx-size": deployment.slots * deployment.context_size,
+        "--parallel": deployment.slots,
+        "--threads": deployment.threads,
+        "--threads-batch": deployment.threads_batch,
+        "--flash-attn": flash_attention,
+        "--fit": "off",
+    }
+    return [program, *(str(part) for pair in values.items() for part in pair)]
+
+
 def main() -> None:
-    port, deployment = sys.argv[1:]
-    server = xllamacpp.Server(server_params(Deployment.from_json(deployment), int(port)))
-    print(f"listening on {server.listening_address}", flush=True)
-    sys.stdin.read()
+    port, flash_attention, text = sys.argv[1:]
+    deployment = Deployment.from_json(text)
+    if program := os.environ.get("LLAMA_SERVER"):
+        with subprocess.Popen(server_command(program, deployment, int(port), flash_attention)) as process:
+            sys.stdin.read()
+            process.terminate()
+    else:
+        server = xllamacpp.Server(server_params(deployment, int(port), flash_attention))
+        print(f"listening on {server.listening_address}", flush=True)
+        sys.stdin.read()
 
 
 if __name__ == "__main__":

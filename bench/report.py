@@ -112,10 +112,7 @@ def _setting(result: Result) -> str:
     config = result.server_config
     if config is None:
         return "against servers that were running already"
-    return (
-        f"{config.weights}, context {config.context_size}, {config.slots} slots over {config.kv_tokens} KV cells, "
-        f"{config.threads} threads, flash attention {config.flash_attention}"
-    )
+    return f"{config.weights}, context {config.context_size}, {config.slots} slots, {config.threads} threads"
 
 
 def _facts(result: Result) -> Iterator[str]:

@@ -31,6 +31,8 @@ class TargetSpec(Strict):
     url: str | None = Field(default=None, description="base address including /v1")
     model: str | None = Field(default=None, description="the name to ask for, where it differs from the scenario's")
 
+    flash_attention: Literal["auto", "on", "off"] = Field(default="auto", description="of a llama-server; ours decides")
+
     @model_validator(mode="after")
     def _url_belongs_to_its_kind(self) -> Self:
         if self.kind == "url" and self.url is None:

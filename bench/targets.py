@@ -45,7 +45,7 @@ def _make(spec: TargetSpec, scenario: Scenario, models: Path, deployment: Deploy
     assert deployment is not None, "only servers that run already do without one"
     if spec.kind == "bare":
         return BareTarget(spec, deployment=deployment, log=log)
-    program = _ours(models, deployment) if spec.kind == "ours" else _llama_server(deployment)
+    program = _ours(models, deployment) if spec.kind == "ours" else _llama_server(deployment, spec.flash_attention)
     return HttpTarget(spec, model=scenario.model, workload=scenario.workload, log=log, program=program)
 
 
@@ -54,6 +54,6 @@ def _ours(models: Path, deployment: Deployment) -> ServerProgram:
     return ServerProgram(lambda port: [*serve, "--host", "127.0.0.1", "--port", str(port)], ready="/ready")
 
 
-def _llama_server(deployment: Deployment) -> ServerProgram:
+def _llama_server(deployment: Deployment, flash_attention: str) -> ServerProgram:
     serve = [sys.executable, "-m", "bench.llama_server"]
-    return ServerProgram(lambda port: [*serve, str(port), deployment.to_json()], ready="/health")
+    return ServerProgram(lambda port: [*serve, str(port), flash_attention, deployment.to_json()], ready="/health")

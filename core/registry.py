@@ -108,8 +108,8 @@ class Registry:
             return self._runners[name]
 
     def _start_load(self, name: str, after: threading.Thread | None) -> threading.Thread:
-        """A thread for each load, which ends with it: llama.cpp packs weights with an OpenMP team of the loading thread,
-        and while that team lives beside the engine's, libgomp sleeps at every barrier instead of spinning."""
+        """A thread for each load, which ends with it. llama.cpp packs weights with an OpenMP team of the loading
+        thread; while that team lives beside the engine's, libgomp sleeps at every barrier instead of spinning."""
         thread = threading.Thread(target=self._settle, args=(name, after), name=f"load-{name}", daemon=True)
         thread.start()
         return thread

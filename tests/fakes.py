@@ -32,10 +32,11 @@ def completion(prompt: Tokens[int], count: int) -> list[int]:
 class FakeDecoder:
     """A decoder with a KV cache of its own: cells hold (position, token) and the ids that read them."""
 
-    def __init__(self, *, num_cells: int = 256, max_batch: int = 16) -> None:
+    def __init__(self, *, num_cells: int = 256, max_batch: int = 16, unified: bool = True) -> None:
         self.pieces = [f"{token} ".encode() for token in range(VOCABULARY)]
         self.cells: list[tuple[int, int, set[int]]] = []
         self.num_cells = num_cells
+        self.unified = unified
         self.max_batch = max_batch
         self.batches: list[Batch] = []
         self.opened: set[Sequence] = set()
@@ -62,9 +63,12 @@ class FakeDecoder:
 
     def copy(self, source: int, target: int, num_tokens: int) -> None:
         assert not self.held(target), "the target of a copy must be empty"
-        for position, _, readers in self.cells:
-            if source in readers and position < num_tokens:
+        copied = [cell for cell in self.cells if source in cell[2] and cell[0] < num_tokens]
+        for position, token, readers in copied:
+            if self.unified:
                 readers.add(target)
+            else:
+                self.cells.append((position, token, {target}))
 
     def decode(self, batch: Batch) -> list[int]:
         assert 0 < batch.num_tokens <= self.max_batch, "over-full batch"

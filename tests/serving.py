@@ -19,7 +19,17 @@ from core.service import Service
 from handlers.asgi import create_app
 from tests.fakes import END, VOCABULARY, FakeDecoder
 
-LIMITS = Limits(context_size=120, slots=2, holders=2, kv_tokens=400, max_batch=16, default_max_tokens=10, max_queue=2)
+LIMITS = Limits(
+    context_size=120,
+    slots=2,
+    holders=2,
+    kv="unified",
+    kv_tokens=400,
+    min_copy=1,
+    max_batch=16,
+    default_max_tokens=10,
+    max_queue=2,
+)
 
 
 class Server:

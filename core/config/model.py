@@ -78,6 +78,7 @@ class ModelConfig(BaseModel, frozen=True):
     options: Words = ()
     slots: Annotated[Int, Field(ge=1, le=MAX_SEQUENCES)] | None = None
     holders: Annotated[Int, Field(ge=0, le=MAX_SEQUENCES)] | None = None
+    kv: Literal["unified", "split"] | None = None
     kv_tokens: Count = None
     default_max_tokens: Count = None
     max_queue: NotNegative | None = None

@@ -44,6 +44,7 @@ class Scheduler:
                 break
             chunks.append(self._chunk(seq, min(seq.num_pending, budget)))
             budget -= chunks[-1].num_tokens
+        chunks.sort(key=lambda chunk: chunk.seq.slot_id or 0)  # llama.cpp computes neighbouring ids in one pass
         return Batch(tuple(chunks)) if chunks else None
 
     def commit(self, batch: Batch, tokens: Iterable[int], pieces: list[bytes]) -> list[tuple[Sequence, Update]]:

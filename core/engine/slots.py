@@ -8,7 +8,6 @@ that changes what an id holds (`keep`, `copy`), so the mirror here and the real 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -41,11 +40,22 @@ class Slot:
 
 
 class Slots:
-    """`can_cut` False (recurrent memory) turns prefix reuse off: such a state exists only at its last position."""
+    """`min_copy`: tokens a copied prefix must save, 1 where copying only marks cells and more where it moves them.
+    `can_cut` False (recurrent memory) turns prefix reuse off: such a state exists only at its last position."""
 
-    def __init__(self, kv: KVCache, *, num_slots: int, num_holders: int, num_cells: int, can_cut: bool = True) -> None:
+    def __init__(
+        self,
+        kv: KVCache,
+        *,
+        num_slots: int,
+        num_holders: int,
+        num_cells: int,
+        min_copy: int = 1,
+        can_cut: bool = True,
+    ) -> None:
         self.num_slots = num_slots
         self._kv = kv
+        self._min_copy = min_copy
         self._can_cut = can_cut
         self._slots = [Slot(id) for id in range(num_slots + num_holders)]
         self._cells = Cells(num_cells)
@@ -64,23 +74,26 @@ class Slots:
         return self._cells.num_free
 
     def claim(self, seq: Sequence) -> bool:
-        """Seat `seq` and give it the longest cached prefix; False (and nothing changed for it) if it does not fit.
+        """Seat `seq` on the longest cached prefix; False if it does not fit now.
 
         All cells that `seq` may come to need are reserved, so a running sequence never runs out. At most
         `num_prompt - 1` tokens come from the cache: logits exist only for a token that is computed.
         """
         if not self.has_seat:
             return False
-        source, num_cached = self._longest_prefix(seq)
-        slot = self._seat_for(seq, source, num_cached)
-        num_kept = num_cached if slot is source else 0
-        self._cut(slot, num_kept)
-        if not self._make_room(seq.num_reserved - num_cached, spare=(slot, source)):
+        shared = self._shared_with(seq)
+        seat = self._choose_seat(shared)
+        source = max(self._slots, key=shared.__getitem__)
+        if shared[source] < shared[seat] + self._min_copy:
+            source = seat
+        num_cached = shared[source]
+        self._cut(seat, num_cached if source is seat else 0)
+        if not self._make_room(seq.num_reserved - num_cached, seat, source, num_cached):
             return False
-        if source is not None and slot is not source:
-            self._copy(source, slot, num_cached)
-        slot.owner = seq
-        seq.slot_id, seq.num_cached, seq.num_computed = slot.id, num_cached, num_cached
+        if source is not seat:
+            self._copy(source, seat, num_cached)
+        seat.owner = seq
+        seq.slot_id, seq.num_cached, seq.num_computed = seat.id, num_cached, num_cached
         return True
 
     def is_computing_prefix_of(self, seq: Sequence) -> bool:
@@ -89,7 +102,8 @@ class Slots:
             return False
         owners = [slot.owner for slot in self._slots if slot.owner and slot.owner.num_computed < slot.owner.num_prompt]
         coming = max((common_prefix(owner.prompt, seq.prompt) for owner in owners), default=0)
-        return coming >= MIN_JOIN and coming - self._longest_prefix(seq)[1] >= MIN_JOIN
+        enough = max(MIN_JOIN, self._min_copy)
+        return coming >= enough and coming - max(self._shared_with(seq).values()) >= enough
 
     def extend(self, seq: Sequence, start: int, end: int) -> None:
         """Record that `seq.tokens[start:end]` were computed."""
@@ -116,40 +130,35 @@ class Slots:
         assert self._slots[seq.slot_id].owner is seq
         return self._slots[seq.slot_id]
 
-    def _idle(self) -> Iterator[Slot]:
-        return (slot for slot in self._slots if slot.owner is None)
+    def _shared_with(self, seq: Sequence) -> dict[Slot, int]:
+        """For each slot, how many leading tokens it holds that `seq` could reuse."""
+        usable = seq.prompt[:-1] if self._can_cut else []
+        return {slot: common_prefix(slot.tokens, usable) for slot in self._slots}
 
-    def _longest_prefix(self, seq: Sequence) -> tuple[Slot | None, int]:
-        if not self._can_cut:
-            return None, 0
-        usable = seq.prompt[:-1]
-        matches = ((common_prefix(slot.tokens, usable), slot.owner is None, slot) for slot in self._slots)
-        length, _, source = max(matches, key=lambda match: match[:2])
-        return (source, length) if length else (None, 0)
-
-    def _seat_for(self, seq: Sequence, source: Slot | None, num_cached: int) -> Slot:
-        """The source itself if it is idle and loses little, or cells are short; else the idle slot used longest ago."""
-        if source is not None and source.owner is None:
-            loses_little = 2 * num_cached >= len(source.tokens)
-            if loses_little or self._num_promised() + seq.num_reserved - num_cached > self._cells.num_free:
-                return source
-        others = [slot for slot in self._idle() if slot is not source]
-        if source is not None and not others:
-            return source
-        return min(others, key=lambda slot: (bool(slot.tokens), slot.released_at))
+    def _choose_seat(self, shared: dict[Slot, int]) -> Slot:
+        """The idle slot that shares most, if it loses little by being taken; else an empty one; else the one used
+        longest ago. Low ids first: neighbours are computed in one pass where each id has a cache of its own."""
+        idle = [slot for slot in self._slots if slot.owner is None]
+        fitting = [slot for slot in idle if shared[slot] and 2 * shared[slot] >= len(slot.tokens)]
+        if fitting:
+            return max(fitting, key=shared.__getitem__)
+        return min(idle, key=lambda slot: (bool(slot.tokens), slot.released_at))
 
     def _num_promised(self) -> int:
         """Cells that running sequences were promised and have not taken yet."""
         return sum(slot.owner.num_reserved - len(slot.cells) for slot in self._slots if slot.owner)
 
-    def _make_room(self, count: int, spare: tuple[Slot | None, ...]) -> bool:
-        """Forget idle prefixes, oldest first, until `count` cells are free beside all promises."""
+    def _make_room(self, count: int, seat: Slot, source: Slot, num_cached: int) -> bool:
+        """Forget idle prefixes, oldest first and what `source` holds beyond the prefix last, until `count` cells are
+        free beside all promises."""
         needed = self._num_promised() + count
-        victims = sorted((s for s in self._idle() if s.tokens and s not in spare), key=lambda slot: slot.released_at)
-        for victim in victims:
+        others = [s for s in self._slots if s.owner is None and s.tokens and s is not seat and s is not source]
+        for victim in sorted(others, key=lambda slot: slot.released_at):
             if self._cells.num_free >= needed:
                 break
             self._cut(victim, 0)
+        if self._cells.num_free < needed and source.owner is None:
+            self._cut(source, num_cached)
         return self._cells.num_free >= needed
 
     def _cut(self, slot: Slot, num_tokens: int) -> None:

@@ -13,13 +13,10 @@ from time import perf_counter_ns
 import llama_cpp.llama_cpp as lib
 import numpy as np
 
-from core.errors import DecodeFailed, ModelUnusable
-from core.llama.context import FLASH_ATTENTION, FlashAttention
+from core.errors import DecodeFailed
+from core.llama.context import ContextSettings, open_context
 from core.llama.library import start_backend
 from core.llama.model import LlamaModel
-
-MAX_BATCH = 2048
-"""Rows per llama_decode call; llama.cpp's own default."""
 
 Row = tuple[int, int, int, bool]
 """Token, position, sequence id, whether its logits are wanted."""
@@ -32,29 +29,14 @@ def system_info() -> str:
 
 
 class BareLoop:
-    """A unified KV pool of `num_cells` cells. `threads` compute single-row batches, `threads_batch` larger ones."""
+    """A context of its own, set up as a server's would be."""
 
-    def __init__(
-        self,
-        model: LlamaModel,
-        *,
-        num_cells: int,
-        num_seqs: int,
-        threads: int,
-        threads_batch: int,
-        flash_attention: FlashAttention = "auto",
-    ) -> None:
-        params = lib.llama_context_default_params()
-        params.n_ctx, params.n_batch, params.n_seq_max = num_cells, MAX_BATCH, num_seqs
-        params.n_threads, params.n_threads_batch = threads, threads_batch
-        params.flash_attn_type = FLASH_ATTENTION[flash_attention]
-        params.kv_unified = params.no_perf = True
+    def __init__(self, model: LlamaModel, settings: ContextSettings) -> None:
         self._num_vocab = model.num_vocab
-        self._handle = lib.llama_init_from_model(model.handle, params)
-        if not self._handle:
-            raise ModelUnusable(f"{model.path.name}: no context of {num_cells} tokens fits in memory")
+        self._max_batch = settings.max_batch
+        self._handle = open_context(model, settings)
         self._memory = lib.llama_get_memory(self._handle)
-        self._batch = lib.llama_batch_init(MAX_BATCH, 0, 1)
+        self._batch = lib.llama_batch_init(settings.max_batch, 0, 1)
 
     def close(self) -> None:
         lib.llama_batch_free(self._batch)
@@ -81,7 +63,7 @@ class BareLoop:
             for seq, prompt in enumerate(prompts)
             for position, token in enumerate(prompt)
         ]
-        parts = (rows[start : start + MAX_BATCH] for start in range(0, len(rows), MAX_BATCH))
+        parts = (rows[start : start + self._max_batch] for start in range(0, len(rows), self._max_batch))
         return [token for part in parts for token in self._decode(part)]
 
     def _decode(self, rows: Sequence[Row]) -> Iterator[int]:

@@ -6,7 +6,7 @@ the batch; what comes out is one sampled token for each chunk that wants one.
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
 
 import llama_cpp.llama_cpp as lib
 
@@ -17,50 +17,55 @@ from core.errors import DecodeFailed, ModelUnusable
 from core.llama.model import LlamaModel
 from core.llama.sampler import Sampler
 
-FlashAttention = Literal["auto", "on", "off"]
+FLASH_ATTENTION = {True: lib.LLAMA_FLASH_ATTN_TYPE_ENABLED, False: lib.LLAMA_FLASH_ATTN_TYPE_DISABLED}
 
-FLASH_ATTENTION = {
-    "auto": lib.LLAMA_FLASH_ATTN_TYPE_AUTO,
-    "on": lib.LLAMA_FLASH_ATTN_TYPE_ENABLED,
-    "off": lib.LLAMA_FLASH_ATTN_TYPE_DISABLED,
-}
+
+@dataclass(frozen=True)
+class ContextSettings:
+    """How a context divides memory and work.
+
+    A KV cache of `num_cells` cells serves `num_seqs` sequence ids: `unified` from one pool, otherwise each has
+    `num_cells / num_seqs` of its own. A batch has at most `max_batch` rows, of which `micro_batch` are computed in one
+    pass. `threads` compute single-row batches, `threads_batch` larger ones.
+    """
+
+    num_cells: int
+    num_seqs: int
+    unified: bool
+    max_batch: int
+    micro_batch: int
+    threads: int
+    threads_batch: int
+    flash_attention: bool
+
+
+def open_context(model: LlamaModel, settings: ContextSettings) -> int:
+    """A new `llama_context`, to be freed by the caller. Raises ModelUnusable if it does not fit in memory."""
+    params = lib.llama_context_default_params()
+    params.n_ctx = settings.num_cells
+    params.n_batch, params.n_ubatch = settings.max_batch, min(settings.micro_batch, settings.max_batch)
+    params.n_seq_max = params.n_outputs_max = settings.num_seqs
+    params.n_threads, params.n_threads_batch = settings.threads, settings.threads_batch
+    params.flash_attn_type = FLASH_ATTENTION[settings.flash_attention]
+    params.kv_unified = settings.unified
+    params.no_perf = True
+    if handle := lib.llama_init_from_model(model.handle, params):
+        return int(handle)
+    raise ModelUnusable(
+        f"{model.path.name}: no context of {settings.num_cells} tokens: lower its context_size, slots or kv_tokens "
+        f"(a token takes {model.kv_bytes_per_token / 1024:.0f} KiB) or set another flash_attention"
+    )
 
 
 class LlamaContext:
-    """A unified KV pool of `num_cells` cells for `num_seqs` sequence ids, and the samplers of the running sequences.
+    """Owns a `llama_context` and the samplers of the running sequences until `free`; the model stays its owner's."""
 
-    `threads` compute single-row batches, `threads_batch` larger ones. Raises ModelUnusable if the pool does not fit in
-    memory. `free` frees everything; the model stays its owner's.
-    """
-
-    def __init__(
-        self,
-        model: LlamaModel,
-        *,
-        num_cells: int,
-        num_seqs: int,
-        max_batch: int,
-        threads: int,
-        threads_batch: int,
-        flash_attention: FlashAttention = "auto",
-    ) -> None:
-        params = lib.llama_context_default_params()
-        params.n_ctx = num_cells
-        params.n_batch = params.n_ubatch = max_batch
-        params.n_seq_max = params.n_outputs_max = num_seqs
-        params.n_threads, params.n_threads_batch = threads, threads_batch
-        params.flash_attn_type = FLASH_ATTENTION[flash_attention]
-        params.kv_unified = True
-        params.no_perf = True
+    def __init__(self, model: LlamaModel, settings: ContextSettings) -> None:
         self._model = model
-        self._handle = lib.llama_init_from_model(model.handle, params)
-        if not self._handle:
-            raise ModelUnusable(
-                f"{model.path.name}: no context of {num_cells} tokens: lower its kv_tokens, context_size or slots"
-                f" (a token takes {model.kv_bytes_per_token / 1024:.0f} KiB) or its flash_attention"
-            )
+        self._unified = settings.unified
+        self._handle = open_context(model, settings)
         self._memory = lib.llama_get_memory(self._handle)
-        self._batch = lib.llama_batch_init(max_batch, 0, 1)
+        self._batch = lib.llama_batch_init(settings.max_batch, 0, 1)
         self._samplers: dict[Sequence, Sampler] = {}
 
     @property
@@ -71,10 +76,8 @@ class LlamaContext:
         for sampler in self._samplers.values():
             sampler.close()
         self._samplers.clear()
-        if self._handle:
-            lib.llama_batch_free(self._batch)
-            lib.llama_free(self._handle)
-            self._handle = None
+        lib.llama_batch_free(self._batch)
+        lib.llama_free(self._handle)
 
     def open(self, seq: Sequence) -> None:
         self._samplers[seq] = Sampler(seq.sampling, self._model, seq.prompt)
@@ -87,7 +90,11 @@ class LlamaContext:
         lib.llama_memory_seq_rm(self._memory, seq_id, num_tokens, -1)
 
     def copy(self, source: int, target: int, num_tokens: int) -> None:
-        lib.llama_memory_seq_cp(self._memory, source, target, 0, num_tokens)
+        if self._unified:
+            lib.llama_memory_seq_cp(self._memory, source, target, 0, num_tokens)
+        else:  # caches of their own are copied whole, at the next decode
+            lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+            self.keep(target, num_tokens)
 
     def decode(self, batch: Batch) -> list[int]:
         self._fill(batch)

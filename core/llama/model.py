@@ -30,6 +30,7 @@ class LlamaModel:
         params.vocab_only = vocab_only
         params.load_mode = (lib.LLAMA_LOAD_MODE_MMAP if mmap else 0) | (lib.LLAMA_LOAD_MODE_MLOCK if mlock else 0)
         self.path = path
+        self.is_offloaded = bool(lib.llama_supports_gpu_offload()) and gpu_layers != 0
         self.handle = lib.llama_model_load_from_file(str(path).encode(), params)
         if not self.handle:
             raise ModelUnusable(

@@ -28,7 +28,9 @@ class Limits:
     context_size: int
     slots: int
     holders: int
+    kv: Literal["unified", "split"]
     kv_tokens: int
+    min_copy: int
     max_batch: int
     default_max_tokens: int
     max_queue: int
@@ -83,6 +85,7 @@ class TextRunner:
             num_slots=limits.slots,
             num_holders=limits.holders,
             num_cells=limits.kv_tokens,
+            min_copy=limits.min_copy,
             can_cut=model.can_cut_memory,
         )
         scheduler = Scheduler(slots, max_batch=limits.max_batch)

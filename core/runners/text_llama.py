@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.config.model import ModelConfig
 from core.errors import ModelUnusable
 from core.host import available_cpus, available_memory
-from core.llama.context import LlamaContext
+from core.llama.context import ContextSettings, LlamaContext
 from core.llama.model import LlamaModel
 from core.prompt.chat_template import ChatTemplate
 from core.runners.text import Limits, TextRunner
@@ -16,6 +16,12 @@ DEFAULT_MAX_TOKENS = 1024
 DEFAULT_MAX_QUEUE = 64
 MAX_DEFAULT_CONTEXT = 8192
 """A model trained for 128k tokens gets its whole window only where `context_size` asks for it (LocalAI's rule)."""
+
+MICRO_BATCH = {True: 512, False: 128}
+"""Rows in one pass, with and without flash attention: without it, more of them fill the CPU's cache with scores."""
+
+MIN_COPY = 128
+"""Tokens a prefix must have to be copied between two caches: a copy moves the whole cache."""
 
 
 def load(config: ModelConfig) -> TextRunner:
@@ -29,16 +35,7 @@ def load(config: ModelConfig) -> TextRunner:
     try:
         limits = plan_limits(config, model, available_memory())
         template = chat_template(model)
-        threads = config.threads or available_cpus()
-        context = LlamaContext(
-            model,
-            num_cells=limits.kv_tokens,
-            num_seqs=limits.slots + limits.holders,
-            max_batch=limits.max_batch,
-            threads=threads,
-            threads_batch=config.threads_batch or threads,
-            flash_attention=config.flash_attention or "auto",
-        )
+        context = LlamaContext(model, context_settings(config, model, limits))
     except ModelUnusable:
         model.close()
         raise
@@ -52,29 +49,66 @@ def chat_template(model: LlamaModel) -> ChatTemplate | None:
     return ChatTemplate(model.chat_template, bos_token=model.bos_token, eos_token=model.eos_token)
 
 
-def plan_limits(config: ModelConfig, model: LlamaModel, memory: int | None) -> Limits:
-    """Fill what the YAML leaves open. The pool gets `slots x context_size` cells, or as many as half the memory holds.
+def context_settings(config: ModelConfig, model: LlamaModel, limits: Limits) -> ContextSettings:
+    threads = config.threads or available_cpus()
+    flash_attention = wants_flash_attention(config, model)
+    return ContextSettings(
+        num_cells=limits.kv_tokens,
+        num_seqs=limits.slots + limits.holders,
+        unified=limits.kv == "unified",
+        max_batch=limits.max_batch,
+        micro_batch=MICRO_BATCH[flash_attention],
+        threads=threads,
+        threads_batch=config.threads_batch or threads,
+        flash_attention=flash_attention,
+    )
 
-    Raises ModelUnusable if not even one request of `context_size` fits.
+
+def wants_flash_attention(config: ModelConfig, model: LlamaModel) -> bool:
+    """`auto` is on where a GPU computes. On a CPU llama.cpp's flash attention reads a 2000-token prompt a quarter
+    faster and then takes twice as long for every token (README, "Measured")."""
+    asked = config.flash_attention or "auto"
+    return model.is_offloaded if asked == "auto" else asked == "on"
+
+
+def plan_limits(config: ModelConfig, model: LlamaModel, memory: int | None) -> Limits:
+    """Fill what the YAML leaves open. `memory` is what is free, in bytes; half of it may become KV cache.
+
+    A cache for each slot is the rule on a CPU: in a shared pool every token attends past the cells of all others, which
+    at 8 x 600 tokens doubles the time of a step. One pool is for a GPU, where masked cells are skipped, for contexts
+    that fit only when not all are long, and for whoever says `kv: unified`. Raises ModelUnusable if it cannot fit.
     """
     context_size = config.context_size or min(model.context_train, MAX_DEFAULT_CONTEXT)
     slots = config.slots or DEFAULT_SLOTS
-    kv_tokens = config.kv_tokens or slots * context_size
-    if config.kv_tokens is None and memory is not None:
-        kv_tokens = max(context_size, min(kv_tokens, memory // 2 // model.kv_bytes_per_token))
-    if kv_tokens < context_size:
-        raise ModelUnusable(f"{config.name}: kv_tokens ({kv_tokens}) is less than context_size ({context_size})")
-    if memory is not None and kv_tokens * model.kv_bytes_per_token > memory:
-        raise ModelUnusable(
-            f"{config.name}: {kv_tokens} tokens of KV cache take {kv_tokens * model.kv_bytes_per_token >> 20} MiB, "
-            f"{memory >> 20} MiB are free: lower context_size or kv_tokens"
-        )
+    room = memory // 2 // model.kv_bytes_per_token if memory is not None else slots * context_size
+    split_fits = slots * context_size <= min(room, config.kv_tokens or room)
+    unified = config.kv == "unified" or (config.kv is None and (model.is_offloaded or not split_fits))
+    if unified:
+        kv_tokens = config.kv_tokens or max(context_size, min(slots * context_size, room))
+        holders = slots if config.holders is None else config.holders
+    else:
+        holders = config.holders or 0
+        kv_tokens = (slots + holders) * context_size
+    _check_fit(config, model, kv_tokens, context_size, memory)
     return Limits(
         context_size=context_size,
         slots=slots,
-        holders=slots if config.holders is None else config.holders,
+        holders=holders,
+        kv="unified" if unified else "split",
         kv_tokens=kv_tokens,
+        min_copy=1 if unified else MIN_COPY,
         max_batch=config.parameters.batch or DEFAULT_BATCH,
         default_max_tokens=config.default_max_tokens or DEFAULT_MAX_TOKENS,
         max_queue=DEFAULT_MAX_QUEUE if config.max_queue is None else config.max_queue,
     )
+
+
+def _check_fit(config: ModelConfig, model: LlamaModel, kv_tokens: int, context_size: int, memory: int | None) -> None:
+    if kv_tokens < context_size:
+        raise ModelUnusable(f"{config.name}: kv_tokens ({kv_tokens}) is less than context_size ({context_size})")
+    size = kv_tokens * model.kv_bytes_per_token
+    if memory is not None and size > memory:
+        raise ModelUnusable(
+            f"{config.name}: a KV cache of {kv_tokens} tokens takes {size >> 20} MiB and {memory >> 20} MiB are free: "
+            "lower context_size, slots or kv_tokens"
+        )

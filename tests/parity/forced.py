@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from core.engine.batch import Batch, Chunk
 from core.engine.sequence import Sequence
-from core.llama.context import LlamaContext
+from core.llama.context import ContextSettings, LlamaContext
 from core.llama.model import LlamaModel
 
 Rows = NDArray[np.float32]
@@ -26,8 +26,18 @@ moves a float by 1e-7; 8-bit activations round that up or down, and 30 layers am
 
 
 @contextmanager
-def open_context(model: LlamaModel, num_seqs: int = 8) -> Iterator[LlamaContext]:
-    context = LlamaContext(model, num_cells=4096, num_seqs=num_seqs, max_batch=512, threads=2, threads_batch=2)
+def open_context(model: LlamaModel, *, unified: bool, num_seqs: int = 8) -> Iterator[LlamaContext]:
+    settings = ContextSettings(
+        num_cells=4096,
+        num_seqs=num_seqs,
+        unified=unified,
+        max_batch=512,
+        micro_batch=128,
+        threads=2,
+        threads_batch=2,
+        flash_attention=False,
+    )
+    context = LlamaContext(model, settings)
     yield context
     context.free()
 

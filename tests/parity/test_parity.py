@@ -16,7 +16,7 @@ from core.engine.batch import Chunk
 from core.llama.model import LlamaModel
 from tests.parity.forced import BOUND, MEDIAN_BOUND, Rows, after_prompt, forced, load_smollm, logprobs, open_context
 
-pytestmark = pytest.mark.weights
+pytestmark = [pytest.mark.weights, pytest.mark.parametrize("unified", [True, False])]
 
 TEXTS = [
     "The capital of France is Paris, and its river is the Seine. Many bridges cross it, and the oldest of them is",
@@ -56,23 +56,25 @@ def assert_within_bound(found: list[float]) -> None:
     assert np.median(found) < MEDIAN_BOUND
 
 
-def test_batched_matches_single_within_bound(model: LlamaModel, tokens: list[list[int]]) -> None:
-    with open_context(model) as context:
+def test_batched_matches_single_within_bound(model: LlamaModel, tokens: list[list[int]], unified: bool) -> None:
+    with open_context(model, unified=unified) as context:
         together = after_prompt(context, [forced(text, i) for i, text in enumerate(tokens)], num_prompt=8)
     found: list[float] = []
     for i, text in enumerate(tokens):
-        with open_context(model) as context:
+        with open_context(model, unified=unified) as context:
             [alone] = after_prompt(context, [forced(text, 0)], num_prompt=8)
         found += differences(text, 8, alone, together[i])
     assert_within_bound(found)
 
 
-def test_a_reused_prefix_matches_a_fresh_one_within_bound(model: LlamaModel, tokens: list[list[int]]) -> None:
+def test_a_reused_prefix_matches_a_fresh_one_within_bound(
+    model: LlamaModel, tokens: list[list[int]], unified: bool
+) -> None:
     prefix = [token for text in tokens[:4] for token in text]
     text = [*prefix, *tokens[4]]
-    with open_context(model) as context:
+    with open_context(model, unified=unified) as context:
         [fresh] = after_prompt(context, [forced(text, 0)], num_prompt=len(prefix) + 4)
-    with open_context(model) as context:
+    with open_context(model, unified=unified) as context:
         holder = forced([*prefix, *tokens[5]], 0)
         logprobs(context, [Chunk(holder, 0, len(holder.tokens), True)])
         context.copy(0, 1, len(prefix))
@@ -83,9 +85,9 @@ def test_a_reused_prefix_matches_a_fresh_one_within_bound(model: LlamaModel, tok
     assert_within_bound(differences(text, len(prefix) + 4, fresh, reused))
 
 
-def test_greedy_text_is_the_same_up_to_a_near_tie(model: LlamaModel, tokens: list[list[int]]) -> None:
-    together = greedy(model, tokens, together=True)
-    alone = greedy(model, tokens, together=False)
+def test_greedy_text_is_the_same_up_to_a_near_tie(model: LlamaModel, tokens: list[list[int]], unified: bool) -> None:
+    together = greedy(model, tokens, unified=unified, together=True)
+    alone = greedy(model, tokens, unified=unified, together=False)
     for (words, rows), (other, _) in zip(alone, together, strict=True):
         differs = next((i for i, (a, b) in enumerate(zip(words, other, strict=True)) if a != b), None)
         if differs is not None:
@@ -93,14 +95,16 @@ def test_greedy_text_is_the_same_up_to_a_near_tie(model: LlamaModel, tokens: lis
             assert best - second < 2 * BOUND
 
 
-def greedy(model: LlamaModel, prompts: list[list[int]], *, together: bool) -> list[tuple[list[int], list[Rows]]]:
+def greedy(
+    model: LlamaModel, prompts: list[list[int]], *, unified: bool, together: bool
+) -> list[tuple[list[int], list[Rows]]]:
     """24 greedy tokens after each prompt, and the log-probabilities they were chosen from."""
     groups = [prompts] if together else [[prompt] for prompt in prompts]
     found: list[tuple[list[int], list[Rows]]] = []
     for group in groups:
         seqs = [forced(prompt, i) for i, prompt in enumerate(group)]
         chosen: list[list[Rows]] = [[] for _ in seqs]
-        with open_context(model) as context:
+        with open_context(model, unified=unified) as context:
             start = 0
             for _ in range(24):
                 end = len(seqs[0].tokens)
