@@ -2,6 +2,9 @@
 
 The first token is the first non-empty text: a chunk that only announces the role is not one. Tokens are counted by the
 server's `usage`; chunks are counted instead only where there is none, and the record says so.
+
+On a machine that it shares with the server the client must cost little: while a stream runs it only notes when bytes
+came, and reads them when the stream has ended.
 """
 
 from __future__ import annotations
@@ -12,24 +15,26 @@ from collections.abc import Mapping
 from time import perf_counter_ns
 from typing import Any
 
-import httpx
+import aiohttp
 
 from bench.record import INTERRUPTED, RequestRecord
 from bench.scenario import Workload
 from bench.sse import EventLines
 
 DONE = "[DONE]"
-TIMEOUT = httpx.Timeout(900.0, connect=30.0)
+TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30.0, sock_read=900.0)
 """A long prompt on a small CPU is minutes of silence, which is a measurement and not a failure."""
-LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=2.0)
-"""Servers close idle connections (llama.cpp's after 5 s), and a request sent into a closing one fails."""
+
+Block = tuple[int, bytes]
+"""perf_counter_ns at arrival, and what arrived."""
 
 
 class StreamingClient:
-    """One connection pool to one server, as wide as the load. `extra` are fields this kind of server knows."""
+    """A new connection for each request: servers close idle ones when they like (llama.cpp's after 5 s), and a request
+    sent into a closing one fails. `extra` are fields this kind of server knows. Create it within an event loop."""
 
     def __init__(self, base_url: str, *, model: str, workload: Workload, extra: Mapping[str, Any]) -> None:
-        self._path = "/chat/completions" if workload.api == "chat" else "/completions"
+        self._url = base_url + "/chat/completions" if workload.api == "chat" else base_url + "/completions"
         self._workload = workload
         self._common = {
             "model": model,
@@ -39,50 +44,57 @@ class StreamingClient:
             "stream_options": {"include_usage": True},
             **extra,
         }
-        self._http = httpx.AsyncClient(
-            base_url=base_url,
-            timeout=TIMEOUT,
-            limits=LIMITS,
-            headers={"Accept-Encoding": "identity"},
-            trust_env=False,
-        )
+        connector = aiohttp.TCPConnector(limit=0, force_close=True)
+        self._http = aiohttp.ClientSession(connector=connector, timeout=TIMEOUT, auto_decompress=False)
 
     async def close(self) -> None:
-        await self._http.aclose()
+        await self._http.close()
 
     async def send(self, prompt: str, record: RequestRecord) -> None:
         """Stream one request and fill in its record. A failure of the server lands in `record.err`."""
         body = json.dumps(self._body(prompt, record.osl_req))
+        blocks: list[Block] = []
         record.t_send = perf_counter_ns()
         try:
-            await self._stream(body, record)
-        except (httpx.HTTPError, json.JSONDecodeError) as error:
-            record.err = record.err or f"{type(error).__name__}: {error}"
+            await self._stream(body, record, blocks)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            record.err = f"{type(error).__name__}: {error}"
         except asyncio.CancelledError:
             record.err = INTERRUPTED
             raise
         finally:
             record.t_end = perf_counter_ns()
+            _read(blocks, record)
 
     def _body(self, prompt: str, max_tokens: int) -> dict[str, Any]:
         if self._workload.api == "completions":
             return self._common | {"prompt": prompt, "max_tokens": max_tokens}
         return self._common | {"messages": [{"role": "user", "content": prompt}], "max_tokens": max_tokens}
 
-    async def _stream(self, body: str, record: RequestRecord) -> None:
-        headers = {"Content-Type": "application/json"}
-        async with self._http.stream("POST", self._path, content=body, headers=headers) as response:
-            record.status = response.status_code
-            if response.status_code != 200:
-                record.err = f"HTTP {response.status_code}: {(await response.aread())[:500].decode('utf-8', 'replace')}"
-                return
-            lines, done = EventLines(), False
-            async for block in response.aiter_raw():
-                now = perf_counter_ns()
-                record.t_first_byte = record.t_first_byte or now
-                done |= _take_all(lines.feed(block), now, record)
-            done |= _take_all(lines.end(), perf_counter_ns(), record)
-        _judge(record, done)
+    async def _stream(self, body: str, record: RequestRecord, blocks: list[Block]) -> None:
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        async with self._http.post(self._url, data=body, headers=headers) as response:
+            record.status = response.status
+            async for block in response.content.iter_any():
+                blocks.append((perf_counter_ns(), block))
+
+
+def _read(blocks: list[Block], record: RequestRecord) -> None:
+    """Fill in the record from what came of a reply, whole or broken off."""
+    record.t_first_byte = blocks[0][0] if blocks else None
+    if record.status not in (None, 200):
+        text = b"".join(block for _, block in blocks)[:500].decode("utf-8", "replace")
+        record.err = record.err or f"HTTP {record.status}: {text}"
+        return
+    lines, done = EventLines(), False
+    try:
+        for now, block in blocks:
+            done |= _take_all(lines.feed(block), now, record)
+        if blocks:
+            done |= _take_all(lines.end(), blocks[-1][0], record)
+    except json.JSONDecodeError as error:
+        record.err = record.err or f"JSONDecodeError: {error}"
+    _judge(record, done)
 
 
 def _take_all(events: list[str], now: int, record: RequestRecord) -> bool:

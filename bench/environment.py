@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-LIBRARIES = ("llama-cpp-python", "xllamacpp", "numpy", "httpx", "functions-framework", "starlette", "uvicorn")
+LIBRARIES = ("llama-cpp-python", "xllamacpp", "numpy", "aiohttp", "functions-framework", "starlette", "uvicorn")
 CGROUP = Path("/sys/fs/cgroup")
 CPU_LIMITS = ("cpu.max", "cpu/cpu.cfs_quota_us")
 MEMORY_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")

@@ -10,7 +10,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import httpx
+import aiohttp
 
 from bench.client import StreamingClient
 from bench.errors import BenchError
@@ -78,7 +78,7 @@ class HttpTarget:
 
     async def _wait_until_ready(self, url: str) -> None:
         give_up = monotonic() + START_SECONDS
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with aiohttp.ClientSession() as http:
             while problem := await _problem(http, url):
                 if self._process is None or monotonic() > give_up:
                     raise BenchError(f"{self.spec.name}: {url} is not ready ({problem})")
@@ -86,13 +86,13 @@ class HttpTarget:
                 await asyncio.sleep(POLL_SECONDS)
 
 
-async def _problem(http: httpx.AsyncClient, url: str) -> str | None:
+async def _problem(http: aiohttp.ClientSession, url: str) -> str | None:
     """Why the server is not ready, or None if it is."""
     try:
-        response = await http.get(url)
-    except httpx.HTTPError as error:
+        async with http.get(url) as response:
+            return None if response.status == 200 else f"HTTP {response.status}"
+    except aiohttp.ClientError as error:
         return f"{type(error).__name__}: {error}"
-    return None if response.status_code == 200 else f"HTTP {response.status_code}"
 
 
 def _free_port() -> int:

@@ -46,6 +46,7 @@ class StubServer:
         for block in self._blocks:
             writer.write(b"%x\r\n%b\r\n" % (len(block), block))
             await writer.drain()
+            await asyncio.sleep(0.002)  # lets the client read the block before the next one joins it
         if length:
             self.answered.release()
         if length and self._hang:

@@ -109,7 +109,7 @@ def test_a_server_that_is_not_there_is_an_error_of_the_request() -> None:
         await client.close()
         return record
 
-    assert "ConnectError" in str(asyncio.run(send()).err)
+    assert "ClientConnectorError" in str(asyncio.run(send()).err)
 
 
 def test_reasoning_counts_as_text() -> None:
