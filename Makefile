@@ -3,7 +3,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 HOST ?= 127.0.0.1
 PORT ?= 8080
-export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF
+# The header mends what old GCCs do wrong on CPUs with AMX; see there.
+export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DCMAKE_CXX_FLAGS="-include '$(CURDIR)/scripts/gcc_amx.h'"
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -32,7 +33,7 @@ help:
 	@echo '  PYTHON             the Python to make .venv with, 3.11 or newer'
 	@echo '  TORCH_INDEX=URL    one more package index, for torch: that of its CPU wheels spares gigabytes of CUDA'
 	@echo '  WHEELS=DIR         a folder of ready wheels, so that llama.cpp need not be compiled'
-	@echo '  CMAKE_ARGS         how llama.cpp is compiled (default: $(CMAKE_ARGS))'
+	@echo '  CMAKE_ARGS         how llama.cpp is compiled, instead of for this machine'
 	@echo '  WARMFN_TEST_MODELS where tests keep their models (default: warmfn/models in the user'\''s cache folder)'
 
 run: $(VENV)/.installed-embeddings
@@ -63,9 +64,10 @@ $(VENV)/.installed-%: pyproject.toml constraints.txt $(VENV)/.installed-llama
 	@$(INSTALL) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --editable '.[$*]'
 	@touch $@
 
+# Without pip's cache: a wheel that lies there was compiled by somebody else, perhaps without the header above.
 $(VENV)/.installed-llama: constraints.txt $(VENV)/.made
 	@echo 'Installing llama.cpp. Without a ready wheel it is compiled: about 10 minutes on 2 cores.'
-	@$(BIN)/python scripts/build_progress.py $(VENV)/llama-build.log $(INSTALL) --verbose llama-cpp-python
+	@$(BIN)/python scripts/build_progress.py $(VENV)/llama-build.log $(INSTALL) --no-cache-dir --verbose llama-cpp-python
 	@touch $@
 
 $(VENV)/.made:

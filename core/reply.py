@@ -6,6 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Generic, Protocol, TypeVar
 
 from core.engine.sequence import Sequence, Update
@@ -58,6 +59,16 @@ class FutureReply(Reply, Generic[T]):
         return self._body(result) | _notices(self.warnings)
 
 
+def merged(items: list[tuple[int, Update]]) -> Iterator[tuple[int, Update]]:
+    """One update for each sequence that has news; an error stays apart from the text before it."""
+    news: dict[tuple[int, bool], Update] = {}
+    for index, update in items:
+        key = (index, update.error is not None)
+        earlier = news.get(key)
+        news[key] = replace(update, text=earlier.text + update.text) if earlier else update
+    return ((index, update) for (index, _), update in news.items())
+
+
 class Form(Protocol):
     """How updates become OpenAI objects."""
 
@@ -91,8 +102,8 @@ class TextReply(Reply):
 
     def __iter__(self) -> Iterator[Object]:
         yield from self._form.opening()
-        for index, update in self._inbox:
-            yield from self._take(index, update)
+        for items in self._inbox:
+            yield from self._take(items)
             if not self._open:
                 break
         yield from self._closing()
@@ -100,8 +111,8 @@ class TextReply(Reply):
     async def __aiter__(self) -> AsyncIterator[Object]:
         for opening in self._form.opening():
             yield opening
-        async for index, update in self._inbox:
-            for part in self._take(index, update):
+        async for items in self._inbox:
+            for part in self._take(items):
                 yield part
             if not self._open:
                 break
@@ -113,13 +124,14 @@ class TextReply(Reply):
             self._cancel(seq)
             self._end(index)
 
-    def _take(self, index: int, update: Update) -> list[Object]:
-        if update.is_last:
-            self._end(index)
-        if update.error:
-            self.close()
-            raise update.error
-        return self._form.part(index, update)
+    def _take(self, items: list[tuple[int, Update]]) -> Iterator[Object]:
+        for index, update in merged(items):
+            if update.is_last:
+                self._end(index)
+            if update.error:
+                self.close()
+                raise update.error
+            yield from self._form.part(index, update)
 
     def _closing(self) -> list[Object]:
         facts = {"timings": timings(self._seqs[0])} if len(self._seqs) == 1 else {}

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("warmfn.service")
 
+STREAM_REST = 0.03
+"""Seconds between two chunks of a stream after the first: what comes faster is sent together."""
+
 
 class Service:
     """All models of one folder. Methods may be called from any thread; `open` may block while a model loads."""
@@ -119,7 +122,8 @@ class Service:
     def _generate(
         self, request: Generation, runner: TextRunner, prompts: list[list[int]], heading: replies.Heading
     ) -> Reply:
-        inbox: Inbox[tuple[int, Update]] = Inbox()
+        stream = bool(request.stream)
+        inbox: Inbox[tuple[int, Update]] = Inbox(rest=STREAM_REST if stream else None)
         seqs: list[Sequence] = []
         sampling = request.sampling()
         try:
@@ -129,7 +133,6 @@ class Service:
             for seq in seqs:
                 runner.engine.cancel(seq)
             raise
-        stream = bool(request.stream)
         include_usage = bool(request.stream_options and request.stream_options.include_usage)
         form: Form = Chunks(heading, include_usage=include_usage) if stream else Whole(heading, len(prompts))
         return TextReply(
@@ -181,7 +184,7 @@ class Service:
 
 
 def _put(inbox: Inbox[tuple[int, Update]], index: int, update: Update) -> None:
-    inbox.put((index, update))
+    inbox.put((index, update), urgent=update.is_last)
 
 
 def _immediate(body: dict[str, Any]) -> Reply:
