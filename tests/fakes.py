@@ -129,10 +129,11 @@ def make_scheduler(
     num_slots: int = 4,
     num_holders: int = 2,
     max_prefill_beside: int = 8,
-    can_cut: bool = True,
+    min_copy: int = 1,
+    max_scores: int | None = None,
 ) -> Scheduler:
-    slots = Slots(decoder, num_slots=num_slots, num_holders=num_holders, num_cells=decoder.num_cells, can_cut=can_cut)
-    return Scheduler(slots, max_batch=decoder.max_batch, max_prefill_beside=max_prefill_beside)
+    slots = Slots(decoder, num_slots=num_slots, num_holders=num_holders, num_cells=decoder.num_cells, min_copy=min_copy)
+    return Scheduler(slots, max_batch=decoder.max_batch, max_prefill_beside=max_prefill_beside, max_scores=max_scores)
 
 
 def text_of(tokens: Tokens[int]) -> str:

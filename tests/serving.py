@@ -27,6 +27,7 @@ LIMITS = Limits(
     kv_tokens=400,
     min_copy=1,
     max_batch=16,
+    max_scores=None,
     default_max_tokens=10,
     max_queue=2,
 )

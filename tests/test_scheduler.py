@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from core.engine.scheduler import Scheduler
 from core.engine.sequence import Sequence
 from tests.fakes import FakeDecoder, Listener, completion, make_scheduler, sequence, text_of
@@ -22,9 +24,10 @@ def rows(decoder: FakeDecoder) -> list[list[int]]:
     return [[chunk.num_tokens for chunk in batch.chunks] for batch in decoder.batches]
 
 
-def test_sequences_run_together_give_what_each_gives_alone() -> None:
-    decoder = FakeDecoder(num_cells=400)
-    scheduler = make_scheduler(decoder)
+@pytest.mark.parametrize(("unified", "min_copy"), [(True, 1), (False, 4)])
+def test_sequences_run_together_give_what_each_gives_alone(unified: bool, min_copy: int) -> None:
+    decoder = FakeDecoder(num_cells=400, unified=unified)
+    scheduler = make_scheduler(decoder, min_copy=min_copy)
     jobs = [(list(range(n, n + 5 + 3 * n)), 3 + n) for n in range(7)]
     callers: list[Listener] = []
     for prompt, count in jobs:
@@ -47,6 +50,17 @@ def test_running_streams_come_first_and_prompts_get_bounded_chunks_beside_them()
     scheduler.add(long)
     run(scheduler, decoder)
     assert rows(decoder)[:6] == [[3], [1, 4], [1, 4], [1, 4], [1, 4], [1, 4]]
+
+
+@pytest.mark.parametrize(("length", "chunk"), [(100, 200), (400, 100), (4000, 64)])
+def test_chunks_shrink_as_the_longest_context_grows(length: int, chunk: int) -> None:
+    decoder = FakeDecoder(num_cells=10_000, max_batch=200)
+    scheduler = make_scheduler(decoder, max_scores=40_000)
+    for start in (0, 5000):
+        scheduler.add(sequence(range(start, start + length), 1)[0])
+    batch = scheduler.schedule()
+    assert batch is not None
+    assert batch.num_tokens == chunk
 
 
 def test_prompts_alone_fill_the_batch_in_order_of_arrival() -> None:

@@ -10,20 +10,32 @@ from core.engine.batch import Batch, Chunk
 from core.engine.sequence import Sequence, Update
 from core.engine.slots import Slots
 
+MIN_PREFILL = 64
+"""Prompt tokens that a batch may always hold; fewer would read the weights too often."""
+
 
 class Scheduler:
     """Pure bookkeeping: one thread calls it, nothing in it blocks, and it never sees a tensor or a clock's tick.
 
     `max_batch` bounds the tokens of a batch. While any stream is running, prompts together get at most
-    `max_prefill_beside` tokens of it, so that readers wait for a chunk and never for a whole prompt.
+    `max_prefill_beside` tokens of it, so that readers wait for a chunk and never for a whole prompt. `max_scores`
+    bounds prompt tokens x longest context: the attention scores of a pass, where they are written to memory.
     """
 
-    def __init__(self, slots: Slots, *, max_batch: int = 512, max_prefill_beside: int = 128) -> None:
+    def __init__(
+        self,
+        slots: Slots,
+        *,
+        max_batch: int = 1024,
+        max_prefill_beside: int = 256,
+        max_scores: int | None = None,
+    ) -> None:
         self.slots = slots
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
         self._max_batch = max_batch
         self._max_prefill_beside = max_prefill_beside
+        self._max_scores = max_scores
 
     @property
     def has_work(self) -> bool:
@@ -37,7 +49,7 @@ class Scheduler:
         self._admit()
         streams = [seq for seq in self.running if seq.num_pending == 1]
         prompts = [seq for seq in self.running if seq.num_pending > 1]
-        budget = min(self._max_batch - len(streams), self._max_prefill_beside) if streams else self._max_batch
+        budget = self._prefill_budget(len(streams))
         chunks = [self._chunk(seq, 1) for seq in streams]
         for seq in prompts:
             if budget <= 0:
@@ -97,6 +109,14 @@ class Scheduler:
             self.waiting.remove(seq)
             self.running.append(seq)
             seq.admitted_at = time.perf_counter()
+
+    def _prefill_budget(self, num_streams: int) -> int:
+        """Prompt tokens of the next batch."""
+        budget = min(self._max_batch - num_streams, self._max_prefill_beside) if num_streams else self._max_batch
+        if self._max_scores is None or not self.running:
+            return budget
+        longest = max(len(seq.tokens) for seq in self.running)
+        return min(budget, max(MIN_PREFILL, self._max_scores // longest))
 
     def _leave(self, seq: Sequence) -> None:
         self.running.remove(seq)

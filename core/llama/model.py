@@ -40,6 +40,7 @@ class LlamaModel:
         self.vocab = lib.llama_model_get_vocab(self.handle)
         self.num_vocab: int = lib.llama_vocab_n_tokens(self.vocab)
         self.n_embd: int = lib.llama_model_n_embd(self.handle)
+        self.num_heads: int = lib.llama_model_n_head(self.handle)
         self.context_train: int = lib.llama_model_n_ctx_train(self.handle)
 
     def close(self) -> None:
@@ -130,8 +131,8 @@ class LlamaModel:
 
         Exact for models whose layers are alike; an upper bound where some layers keep less.
         """
-        layers, heads = lib.llama_model_n_layer(self.handle), lib.llama_model_n_head(self.handle)
-        width = self.n_embd // max(heads, 1)
+        layers = lib.llama_model_n_layer(self.handle)
+        width = self.n_embd // max(self.num_heads, 1)
         arch = self.metadata.get("general.architecture", "")
         key = int(self.metadata.get(f"{arch}.attention.key_length", width))
         value = int(self.metadata.get(f"{arch}.attention.value_length", width))

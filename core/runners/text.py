@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as List
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Protocol
 
 from core.config.model import ModelConfig
@@ -23,7 +23,8 @@ SAMPLING_DEFAULTS = Sampling(temperature=0.9, top_k=40, top_p=0.95)
 
 @dataclass(frozen=True)
 class Limits:
-    """How a text model's memory is divided. Units are tokens, but for the counts."""
+    """How a text model's memory and batches are divided, in tokens, but for `slots`, `holders` and `max_queue`, which
+    count sequences. `min_copy` and `max_scores` as in `Slots` and `Scheduler`."""
 
     context_size: int
     slots: int
@@ -32,6 +33,7 @@ class Limits:
     kv_tokens: int
     min_copy: int
     max_batch: int
+    max_scores: int | None
     default_max_tokens: int
     max_queue: int
 
@@ -88,7 +90,7 @@ class TextRunner:
             min_copy=limits.min_copy,
             can_cut=model.can_cut_memory,
         )
-        scheduler = Scheduler(slots, max_batch=limits.max_batch)
+        scheduler = Scheduler(slots, max_batch=limits.max_batch, max_scores=limits.max_scores)
         self.engine = Engine(
             context, scheduler, max_queue=limits.max_queue, on_step=self.speed.observe, name=config.name
         )
@@ -101,7 +103,8 @@ class TextRunner:
 
     @property
     def facts(self) -> dict[str, Any]:
-        return asdict(self.limits)
+        shown = ("context_size", "slots", "kv", "kv_tokens", "default_max_tokens", "max_queue")
+        return {name: getattr(self.limits, name) for name in shown}
 
     def warm(self) -> None:
         """Compute a few tokens, so that weights are paged in and buffers made before the first request."""

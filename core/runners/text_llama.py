@@ -11,14 +11,21 @@ from core.prompt.chat_template import ChatTemplate
 from core.runners.text import Limits, TextRunner
 
 DEFAULT_SLOTS = 4
-DEFAULT_BATCH = 512
+DEFAULT_BATCH = 1024
 DEFAULT_MAX_TOKENS = 1024
 DEFAULT_MAX_QUEUE = 64
 MAX_DEFAULT_CONTEXT = 8192
 """A model trained for 128k tokens gets its whole window only where `context_size` asks for it (LocalAI's rule)."""
 
-MICRO_BATCH = {True: 512, False: 128}
-"""Rows in one pass, with and without flash attention: without it, more of them fill the CPU's cache with scores."""
+MICRO_BATCH = 512
+"""Rows in one pass; llama.cpp's own default."""
+
+MAX_SCORES = 2**21
+"""Attention scores (rows x context x heads) that a CPU computes in one pass: more overflow its cache, and the softmax
+that follows reads them from memory."""
+
+MAX_SCORES_BYTES = 2**28
+"""What llama.cpp may set aside for the scores of a full pass at the longest context."""
 
 MIN_COPY = 128
 """Tokens a prefix must have to be copied between two caches: a copy moves the whole cache."""
@@ -51,17 +58,23 @@ def chat_template(model: LlamaModel) -> ChatTemplate | None:
 
 def context_settings(config: ModelConfig, model: LlamaModel, limits: Limits) -> ContextSettings:
     threads = config.threads or available_cpus()
-    flash_attention = wants_flash_attention(config, model)
+    flash_attention = limits.max_scores is None
     return ContextSettings(
         num_cells=limits.kv_tokens,
         num_seqs=limits.slots + limits.holders,
         unified=limits.kv == "unified",
         max_batch=limits.max_batch,
-        micro_batch=MICRO_BATCH[flash_attention],
+        micro_batch=MICRO_BATCH if flash_attention else micro_batch(model.num_heads, limits.context_size),
         threads=threads,
         threads_batch=config.threads_batch or threads,
         flash_attention=flash_attention,
     )
+
+
+def micro_batch(num_heads: int, context_size: int) -> int:
+    """Rows in one pass, so that their float32 scores at the longest context fit in MAX_SCORES_BYTES."""
+    rows = MAX_SCORES_BYTES // (4 * num_heads * context_size)
+    return min(MICRO_BATCH, max(64, rows // 64 * 64))
 
 
 def wants_flash_attention(config: ModelConfig, model: LlamaModel) -> bool:
@@ -98,6 +111,7 @@ def plan_limits(config: ModelConfig, model: LlamaModel, memory: int | None) -> L
         kv_tokens=kv_tokens,
         min_copy=1 if unified else MIN_COPY,
         max_batch=config.parameters.batch or DEFAULT_BATCH,
+        max_scores=None if wants_flash_attention(config, model) else MAX_SCORES // model.num_heads,
         default_max_tokens=config.default_max_tokens or DEFAULT_MAX_TOKENS,
         max_queue=DEFAULT_MAX_QUEUE if config.max_queue is None else config.max_queue,
     )
