@@ -31,18 +31,25 @@ class Ceiling:
     def __init__(self, deployment: Deployment) -> None:
         from core.llama.bare import BareLoop
         from core.llama.model import LlamaModel
-        from core.runners.text_llama import context_settings, plan_limits
+        from core.runners.text_llama import chat_template, context_settings, plan_limits
 
         config = read_folder(Path(deployment.models)).configs[deployment.name]
         self._model = LlamaModel(Path(deployment.weights))
+        self._template = chat_template(self._model)
         limits = plan_limits(config, self._model, available_memory())
         self._loop = BareLoop(self._model, context_settings(config, self._model, limits))
 
     def runs(self, prompts: Sequence[str], concurrency: int, num_tokens: int) -> Iterator[LockstepRun]:
-        tokens = [self._model.tokenize(prompt, add_special=True, parse_special=False) for prompt in prompts]
+        tokens = [self._tokens(prompt) for prompt in prompts]
         for start in range(0, len(tokens), concurrency):
             group = tokens[start : start + concurrency]
             yield LockstepRun([len(prompt) for prompt in group], self._loop.run(group, num_tokens))
+
+    def _tokens(self, prompt: str) -> list[int]:
+        """As many tokens as a server has to compute: the prompt in the model's chat template."""
+        if self._template:
+            prompt = self._template.render([{"role": "user", "content": prompt}])
+        return self._model.tokenize(prompt, add_special=True, parse_special=True)
 
     def close(self) -> None:
         self._loop.close()

@@ -110,10 +110,11 @@ def _take(event: dict[str, Any], now: int, record: RequestRecord) -> None:
         record.err = record.err or f"error event: {json.dumps(error)}"
     for choice in event.get("choices") or ():
         record.finish = choice.get("finish_reason") or record.finish
-        if _text(choice):
+        if text := _text(choice):
             record.t_first_tok = record.t_first_tok or now
             record.t_last_tok = now
             record.chunks.append((now - (record.t_send or now), None))
+            record.chars.append(len(text))
     if usage := event.get("usage"):
         record.isl, record.osl, record.token_source = usage["prompt_tokens"], usage["completion_tokens"], "usage"
         record.cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")

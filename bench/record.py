@@ -17,7 +17,8 @@ INTERRUPTED = "interrupted: the run ended first"
 @dataclass
 class RequestRecord:
     """`isl`, `osl` and `cached` are the server's own counts of prompt, completion and reused prompt tokens, `isl_req`
-    and `osl_req` what was asked for. `chunks` holds [ns since t_send, tokens or None] of each piece of text."""
+    and `osl_req` what was asked for. `chunks` holds [ns since t_send, tokens or None] of each piece of text, `chars` its
+    length."""
 
     target: str
     stage: str
@@ -32,6 +33,7 @@ class RequestRecord:
     t_last_tok: int | None = None
     t_end: int | None = None
     chunks: list[tuple[int, int | None]] = field(default_factory=list)
+    chars: list[int] = field(default_factory=list)
     isl: int | None = None
     osl: int | None = None
     cached: int | None = None

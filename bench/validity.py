@@ -15,7 +15,7 @@ from bench.stats import percentile
 FRESH_SHARE = 0.8
 """Of a cold prompt's tokens that must have been computed. The chat template around it may come from a cache."""
 LENGTH_TOLERANCE = 0.05
-TOKENS_PER_CHUNK = 1.5
+TOKENS_IN_FIRST_CHUNK = 2.0
 LAG_SHARE_OF_TTFT = 0.01
 
 CLIENT_CORES = 0.7
@@ -99,10 +99,10 @@ def _chunks_counted(records: Records) -> str | None:
 
 
 def _bundled(records: Records) -> str | None:
-    per_chunk = median(record.osl / len(record.chunks) for record in records if record.osl and record.chunks)
-    if per_chunk <= TOKENS_PER_CHUNK:
+    first = [record.osl * record.chars[0] / sum(record.chars) for record in records if record.osl and record.chars]
+    if not first or median(first) <= TOKENS_IN_FIRST_CHUNK:
         return None
-    return f"{per_chunk:.1f} tokens per chunk: the decode rate takes the first chunk for one token"
+    return f"about {median(first):.0f} tokens in the first chunk: the decode rate takes it for one token"
 
 
 def _lag(records: Records) -> str | None:

@@ -80,7 +80,7 @@ def test_a_failed_request_counts_as_such_and_in_no_rate() -> None:
         ({"cached": 30}, "cached"),
         ({"osl": 9}, "output_length"),
         ({"token_source": "chunks"}, "token_source"),
-        ({"chunks": [(0, None), (1, None)]}, "bundled"),
+        ({"chunks": [(0, None), (1, None)], "chars": [20, 20]}, "bundled"),
         ({"t_send": 20 * MS}, "lag"),
         ({"err": INTERRUPTED}, "censored"),
         ({"host": None}, "rounds"),
