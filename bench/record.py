@@ -17,8 +17,8 @@ INTERRUPTED = "interrupted: the run ended first"
 @dataclass
 class RequestRecord:
     """`isl`, `osl` and `cached` are the server's own counts of prompt, completion and reused prompt tokens, `isl_req`
-    and `osl_req` what was asked for. `chunks` holds [ns since t_send, tokens or None] of each piece of text, `chars` its
-    length."""
+    and `osl_req` what was asked for. `chunks` holds [ns since t_send, tokens or None] of each piece of text, `chars`
+    its length."""
 
     target: str
     stage: str
