@@ -7,7 +7,6 @@ CoreError
 │   ├── UnknownRoute          404
 │   ├── MethodNotAllowed      405
 │   └── BodyTooLarge          413
-├── Unauthorized              401
 ├── Busy                           try again after `retry_after` seconds
 │   ├── QueueFull             429
 │   ├── ModelLoading          503
@@ -73,12 +72,6 @@ class MethodNotAllowed(InvalidRequest):
 class BodyTooLarge(InvalidRequest):
     status = 413
     code = "request_too_large"
-
-
-class Unauthorized(CoreError):
-    status = 401
-    type = "invalid_request_error"
-    code = "invalid_api_key"
 
 
 class Busy(CoreError):

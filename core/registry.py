@@ -59,6 +59,15 @@ class Registry:
         self._last_load: threading.Thread | None = None
         self._closed = False
 
+    def config(self, name: str) -> ModelConfig:
+        """Raises UnknownModel, which tells what there is instead and which files could not be read."""
+        if config := self._folder.configs.get(name):
+            return config
+        known = ", ".join(sorted(self._folder.configs)) or "none"
+        problems = [str(problem) for problem in self._folder.problems if problem.severity == "error"]
+        broken = f"; files that could not be read: {'; '.join(problems)}" if problems else ""
+        raise UnknownModel(f"there is no model {name!r}; this server has: {known}{broken}", param="model")
+
     def preload(self, names: Iterable[str]) -> None:
         """Begin to load, in this order. Raises UnknownModel."""
         for name in names:
@@ -100,8 +109,7 @@ class Registry:
         with self._lock:
             if self._closed:
                 raise ShuttingDown("the service is shutting down")
-            if name not in self._folder.configs:
-                raise UnknownModel(self._unknown(name), param="model")
+            self.config(name)
             if name not in self._runners:
                 self._runners[name] = Future()
                 self._last_load = self._start_load(name, after=self._last_load)
@@ -141,9 +149,3 @@ class Registry:
             raise
         logger.info("%s is ready after %.1f s", config.name, time.perf_counter() - started)
         return runner
-
-    def _unknown(self, name: str) -> str:
-        known = ", ".join(sorted(self._folder.configs)) or "none"
-        problems = [str(problem) for problem in self._folder.problems if problem.severity == "error"]
-        broken = f"; files that could not be read: {'; '.join(problems)}" if problems else ""
-        return f"there is no model {name!r}; this server has: {known}{broken}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from core.config.folder import ModelsFolder
 from core.config.model import ModelConfig
 from core.engine.sequence import Sequence, Update
-from core.errors import CoreError, InvalidRequest, ShuttingDown, UnknownModel, UnknownRoute
+from core.errors import CoreError, InvalidRequest, ShuttingDown, UnknownRoute
 from core.inbox import Inbox
 from core.metrics import Metrics
 from core.registry import Registry, Runner
@@ -59,11 +59,13 @@ class Service:
         """Begin a request: `route` as in the URL, with or without `/v1`. Raises CoreError if it is not accepted."""
         route = route.strip("/").removeprefix("v1/")
         model = payload.get("model") if isinstance(payload, dict) else None
-        status = "200"
+        status = "500"
         try:
             if self._draining:
                 raise ShuttingDown("the service is shutting down", retry_after=5)
-            return self._open(route, payload)
+            reply = self._open(route, payload)
+            status = "200"
+            return reply
         except CoreError as error:
             status = str(error.status)
             raise
@@ -78,9 +80,7 @@ class Service:
 
     def model(self, name: str) -> dict[str, Any]:
         """Raises UnknownModel."""
-        config = self.folder.configs.get(name)
-        if config is None:
-            raise UnknownModel(f"there is no model {name!r}; this server has: {', '.join(self.folder.configs)}")
+        config = self.registry.config(name)
         created = int(config.source.stat().st_mtime) if config.source and config.source.exists() else 0
         heading = {"id": name, "object": "model", "created": created, "owned_by": "warmfn"}
         status = self.registry.status(name)

@@ -78,6 +78,11 @@ def _announce(service: Service, host: str, port: int) -> None:
     print(f"\nServing {url}")
     for model in service.models()["data"]:
         print(f"  {model['id']}  {model.get('kind', '')}  {model['state']}  {model.get('error', '')}".rstrip())
+    if not service.folder.configs:
+        print(
+            f"There is no model in {service.folder.path}: put a YAML file there, or see `warmfn pull --help`.",
+            flush=True,
+        )
     if ready := [model for model in service.models()["data"] if model["state"] == "ready"]:
         print(f"\nTry:\n  {_example(url, ready[0])}\n", flush=True)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as List
 from dataclasses import dataclass, replace
+from queue import SimpleQueue
 from typing import Any, ClassVar, Literal, Protocol
 
 from core.config.model import ModelConfig
@@ -108,13 +108,13 @@ class TextRunner:
 
     def warm(self) -> None:
         """Compute a few tokens, so that weights are paged in and buffers made before the first request."""
-        done: list[Update] = []
+        updates: SimpleQueue[Update] = SimpleQueue()
         prompt = self._model.tokenize("Hello", add_special=True, parse_special=False)
-        self.engine.submit(Sequence(prompt, 2, done.append, Sampling(temperature=0)))
-        while not (done and done[-1].is_last):
-            time.sleep(0.001)
-        if done[-1].error:
-            raise done[-1].error
+        self.engine.submit(Sequence(prompt, 2, updates.put, Sampling(temperature=0)))
+        while not (update := updates.get()).is_last:
+            pass
+        if update.error:
+            raise update.error
 
     def chat_prompt(self, messages: List[Mapping[str, Any]]) -> list[int]:
         """Render the model's chat template and tokenize what it prints."""

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http import HTTPStatus
+
+import core.errors
+from core.errors import Busy, CoreError
+
+
+def all_errors(base: type[CoreError] = CoreError) -> Iterator[type[CoreError]]:
+    yield base
+    for error in base.__subclasses__():
+        if error.__module__ == core.errors.__name__:
+            yield from all_errors(error)
+
+
+def test_every_core_error_has_a_status_and_openais_shape() -> None:
+    for error in all_errors():
+        assert HTTPStatus(error.status) >= 400
+        body = error("what to do").body()["error"]
+        assert list(body) == ["message", "type", "param", "code"]
+        assert body["message"] == "what to do"
+        assert body["code"]
+
+
+def test_every_error_stands_in_the_tree_at_the_top_of_the_file() -> None:
+    tree = (core.errors.__doc__ or "").split("CoreError", 1)[1]
+    for error in all_errors():
+        assert error is CoreError or f"─ {error.__name__} " in tree
+
+
+def test_whoever_may_come_again_is_told_when() -> None:
+    for error in all_errors(Busy):
+        assert int(error("busy", retry_after=2.1).headers()["Retry-After"]) == 3  # type: ignore[call-arg]
