@@ -30,11 +30,11 @@ class LockstepRun:
 class Ceiling:
     def __init__(self, deployment: Deployment) -> None:
         from core.llama.bare import BareLoop
-        from core.llama.model import LlamaModel
+        from core.llama.model import open_model
         from core.runners.text_llama import chat_template, context_settings, plan_limits
 
         config = read_folder(Path(deployment.models)).configs[deployment.name]
-        self._model = LlamaModel(Path(deployment.weights))
+        self._model = open_model(config)
         self._template = chat_template(self._model)
         limits = plan_limits(config, self._model, available_memory())
         self._loop = BareLoop(self._model, context_settings(config, self._model, limits))

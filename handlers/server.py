@@ -83,8 +83,9 @@ def _announce(service: Service, host: str, port: int) -> None:
             f"There is no model in {service.folder.path}: put a YAML file there, or see `warmfn pull --help`.",
             flush=True,
         )
-    if ready := [model for model in service.models()["data"] if model["state"] == "ready"]:
-        print(f"\nTry:\n  {_example(url, ready[0])}\n", flush=True)
+    ready = [model for model in service.models()["data"] if model["state"] == "ready"]
+    for model in sorted(ready, key=lambda model: model["kind"] != "text")[:1]:
+        print(f"\nTry:\n  {_example(url, model)}\n", flush=True)
 
 
 def _example(url: str, model: dict[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,13 @@ from tests.serving import Server
 MODELS = Path(__file__).parents[1] / "models"
 
 limit_openmp_spin()
+
+
+def pytest_unconfigure() -> None:
+    """llama_cpp leaves two null devices open; Python would complain of them after pytest's closing line."""
+    if utils := sys.modules.get("llama_cpp._utils"):
+        utils.outnull_file.close()
+        utils.errnull_file.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import llama_cpp.llama_cpp as lib
 
+from core.config.model import ModelConfig
 from core.errors import InvalidRequest, ModelUnusable
 from core.llama.library import start_backend
 
@@ -137,6 +138,16 @@ class LlamaModel:
         key = int(self.metadata.get(f"{arch}.attention.key_length", width))
         value = int(self.metadata.get(f"{arch}.attention.value_length", width))
         return int(layers * lib.llama_model_n_head_kv(self.handle) * (key + value) * 2)
+
+
+def open_model(config: ModelConfig) -> LlamaModel:
+    """The model a config names. Raises ModelUnusable."""
+    return LlamaModel(
+        config.weights,
+        gpu_layers=-1 if config.gpu_layers is None else config.gpu_layers,
+        mmap=config.mmap is not False,
+        mlock=config.mmlock is True,
+    )
 
 
 def _check_magic(path: Path) -> None:

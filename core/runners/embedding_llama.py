@@ -6,7 +6,7 @@ from core.config.model import ModelConfig
 from core.errors import ModelUnusable
 from core.host import available_cpus
 from core.llama.embedder import POOLINGS, LlamaEmbedder
-from core.llama.model import LlamaModel
+from core.llama.model import open_model
 from core.runners.embedding import EmbeddingRunner, longest_input
 
 BATCH_TOKENS = 512
@@ -17,12 +17,7 @@ slower than several small ones: on 2 cores 47-52 texts/s against 31 with 2048.""
 def load(config: ModelConfig) -> EmbeddingRunner:
     """Vectors have length 1 unless the YAML says `normalize: false`. Raises ModelUnusable."""
     pooling = configured_pooling(config)
-    model = LlamaModel(
-        config.weights,
-        gpu_layers=-1 if config.gpu_layers is None else config.gpu_layers,
-        mmap=config.mmap is not False,
-        mlock=config.mmlock is True,
-    )
+    model = open_model(config)
     try:
         trained = model.context_train
         backend = LlamaEmbedder(

@@ -6,7 +6,7 @@ from core.config.model import ModelConfig
 from core.errors import ModelUnusable
 from core.host import available_cpus, available_memory
 from core.llama.context import ContextSettings, LlamaContext
-from core.llama.model import LlamaModel
+from core.llama.model import LlamaModel, open_model
 from core.prompt.chat_template import ChatTemplate
 from core.runners.text import Limits, TextRunner
 
@@ -33,12 +33,7 @@ MIN_COPY = 128
 
 def load(config: ModelConfig) -> TextRunner:
     """Raises ModelUnusable."""
-    model = LlamaModel(
-        config.weights,
-        gpu_layers=-1 if config.gpu_layers is None else config.gpu_layers,
-        mmap=config.mmap is not False,
-        mlock=config.mmlock is True,
-    )
+    model = open_model(config)
     try:
         limits = plan_limits(config, model, available_memory())
         template = chat_template(model)
