@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -147,5 +148,7 @@ class Registry:
         except BaseException:
             runner.close()
             raise
+        gc.collect()
+        gc.freeze()  # what a library brought stays; walking through it again would stop every stream for a moment
         logger.info("%s is ready after %.1f s", config.name, time.perf_counter() - started)
         return runner
