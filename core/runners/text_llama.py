@@ -73,8 +73,8 @@ def micro_batch(num_heads: int, context_size: int) -> int:
 
 
 def wants_flash_attention(config: ModelConfig, model: LlamaModel) -> bool:
-    """`auto` is on where a GPU computes. On a CPU llama.cpp's flash attention reads a 2000-token prompt a quarter
-    faster and then takes twice as long for every token (README, "Measured")."""
+    """`auto` is on where a GPU computes. On a CPU llama.cpp's flash attention reads long prompts faster and generates
+    slower: with SmolLM2 on 2 cores, 2200 tokens in 3.5 s against 5.1 s, then 33 ms a token against 16 ms."""
     asked = config.flash_attention or "auto"
     return model.is_offloaded if asked == "auto" else asked == "on"
 
