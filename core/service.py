@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("warmfn.service")
 
-STREAM_REST = 0.03
+STREAM_REST = 0.05
 """Seconds between two chunks of a stream after the first: what comes faster is sent together."""
 
 

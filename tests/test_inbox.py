@@ -32,7 +32,7 @@ def test_a_coroutine_gets_what_a_thread_gets() -> None:
         assert asyncio.run(run(rest)) == list(range(100))
 
 
-def test_an_item_that_is_not_urgent_waits_no_longer_than_the_rest() -> None:
+def test_an_item_that_nothing_follows_does_not_wait_for_ever() -> None:
     async def run() -> list[list[str]]:
         inbox: Inbox[str] = Inbox(rest=0.01)
         inbox.put("first", urgent=False)
