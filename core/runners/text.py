@@ -173,7 +173,6 @@ class TextRunner:
             raise ContextLengthExceeded(
                 f"{self.name} takes {self.limits.context_size} tokens, prompt and completion together; the prompt has "
                 f"{num_prompt} and the completion may have {asked or 1}: shorten the prompt or lower max_tokens",
-                param="messages",
                 prompt_tokens=num_prompt,
                 context_size=self.limits.context_size,
                 max_tokens=asked,
