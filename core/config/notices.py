@@ -15,6 +15,10 @@ NOT_CARRIED_OUT: dict[KeyPath, str] = {
     ("template", "chat_message"): _OWN_TEMPLATE,
     ("template", "function"): _OWN_TEMPLATE,
     ("template", "completion"): "is not carried out yet: completions get their prompt as it is",
+    ("template", "edit"): "is not carried out yet: there is no route for edits",
+    ("template", "reply_prefix"): "is not carried out yet: replies begin with what the model generates",
+    ("roles",): "is not carried out yet: the chat template inside the weights names the roles",
+    ("system_prompt",): "is not carried out yet: only Go templates use it; send a system message",
     ("mmproj",): "is not carried out: only text is served",
     ("lora_adapter",): "is not carried out: the model is served without it",
     ("grammar",): "is not carried out: output is not constrained",
@@ -25,7 +29,8 @@ NOT_CARRIED_OUT: dict[KeyPath, str] = {
 def notices(config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     """(path of the key, what to know about it) for a config as read, before typing."""
     for path, message in NOT_CARRIED_OUT.items():
-        if _look_up(config, path) is not None:
+        # A value of another kind is an error, and told as one.
+        if isinstance(_look_up(config, path), Mapping if path == ("roles",) else str):
             yield path, message
     for key in ("stopwords", "options"):
         for index, item in enumerate(_items(config, key)):

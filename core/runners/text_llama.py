@@ -89,8 +89,10 @@ def plan_limits(config: ModelConfig, model: LlamaModel, memory: int | None) -> L
     context_size = config.context_size or min(model.context_train, MAX_DEFAULT_CONTEXT)
     slots = config.slots or DEFAULT_SLOTS
     room = memory // 2 // model.kv_bytes_per_token if memory is not None else slots * context_size
-    split_fits = slots * context_size <= min(room, config.kv_tokens or room)
-    unified = config.kv == "unified" or (config.kv is None and (model.is_offloaded or not split_fits))
+    if config.kv == "split" and config.kv_tokens:
+        raise ModelUnusable(f"{config.name}: kv_tokens sizes one pool for all slots: leave it out, or say kv: unified")
+    prefers_pool = model.is_offloaded or config.kv_tokens is not None or slots * context_size > room
+    unified = config.kv == "unified" or (config.kv is None and prefers_pool)
     if unified:
         kv_tokens = config.kv_tokens or max(context_size, min(slots * context_size, room))
         holders = slots if config.holders is None else config.holders
