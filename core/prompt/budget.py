@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from jinja2.exceptions import SecurityError
-
 MAX_STEPS = 250_000
 """Loop iterations and calls."""
 
@@ -29,7 +27,7 @@ MAX_INT_BITS = 1024
 MAX_FORMAT_LENGTH = 10_000
 
 
-class TooCostly(SecurityError):
+class TooCostly(Exception):
     """The template used up its budget."""
 
 

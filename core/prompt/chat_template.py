@@ -13,13 +13,22 @@ from typing import Any
 from jinja2 import TemplateError, TemplateSyntaxError
 
 from core.errors import ModelUnusable
-from core.prompt.budget import budgeted
+from core.prompt.budget import TooCostly, budgeted
 from core.prompt.sandbox import TemplateSandbox
 
 _FILE_NAME = "<chat template>"
 
 # What an expression can raise; a template is a program, and its mistakes are the model's.
-_FAILURES = (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
+_FAILURES = (
+    TemplateError,
+    TooCostly,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    RecursionError,
+)
 
 
 class ChatTemplate:
