@@ -61,6 +61,7 @@ class Coalescer(Generic[Item, Result]):
         """The present round, shortest first: the inputs whose batches are not computed yet."""
         self._num_waiting = 0
         self._closed = False
+        self._rests = False
         self._changed = threading.Condition()
         self._speed: float | None = None
         self._thread = threading.Thread(target=self._run, name=f"coalesce-{name}", daemon=True)
@@ -86,6 +87,12 @@ class Coalescer(Generic[Item, Result]):
             self._changed.notify()
         return call.future
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether every accepted call has ended."""
+        with self._changed:
+            return self._rests and not self._calls
+
     def close(self) -> None:
         """End the thread after the batch it is computing; calls that are not complete get ShuttingDown."""
         with self._changed:
@@ -109,7 +116,9 @@ class Coalescer(Generic[Item, Result]):
         up a call of one for more than a round and a turn."""
         limits = self._limits
         with self._changed:
+            self._rests = not self._calls
             self._changed.wait_for(lambda: self._calls or self._closed)
+            self._rests = False
             cost = 0
             while self._calls and cost < ROUND * limits.max_cost and len(self._taken) < ROUND * limits.max_rows:
                 call = self._calls.popleft()

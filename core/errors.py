@@ -3,6 +3,7 @@
 CoreError
 ├── InvalidRequest            400  the request is at fault; `param` names the field
 │   ├── ContextLengthExceeded 400  prompt and completion do not fit
+│   ├── Unauthorized          401  no key, or a wrong one
 │   ├── UnknownModel          404
 │   ├── UnknownRoute          404
 │   ├── MethodNotAllowed      405
@@ -12,8 +13,10 @@ CoreError
 │   ├── ModelLoading          503
 │   └── ShuttingDown          503
 ├── ModelUnusable             500  a model's files or configuration are at fault
+│   └── ConfigFault           500  ... and it is known which key (core.config.problem)
 ├── DecodeFailed              500  llama.cpp or torch failed while computing
-└── StoreError                500  a download or a file beside the weights failed
+├── StoreError                500  a download or a file beside the weights failed
+└── BadSetting                500  a variable of the environment cannot be read (handlers.settings)
 """
 
 from __future__ import annotations
@@ -52,6 +55,14 @@ class InvalidRequest(CoreError):
 
 class ContextLengthExceeded(InvalidRequest):
     code = "context_length_exceeded"
+
+
+class Unauthorized(InvalidRequest):
+    status = 401
+    code = "invalid_api_key"
+
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": "Bearer"}
 
 
 class UnknownModel(InvalidRequest):

@@ -1,154 +1,227 @@
-"""name -> warm runner: each model is loaded once, however many ask, and stays until `close`."""
+"""name -> warm runner: each model is loaded once, however many ask, and replaced when its files say something else.
+
+Invariant: a runner is closed when nobody uses it any more, so that whatever it accepted ends there; or at the very end.
+"""
 
 from __future__ import annotations
 
-import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
 
 from core.config.folder import ModelsFolder
 from core.config.model import ModelConfig
-from core.errors import CoreError, ModelLoading, ModelUnusable, ShuttingDown, UnknownModel
+from core.errors import ModelLoading, ShuttingDown, UnknownModel
+from core.loader import Loaded, Loader, Runner
 
 logger = logging.getLogger("warmfn.registry")
 
 State = Literal["unloaded", "loading", "ready", "failed"]
 
-
-class Runner(Protocol):
-    """A loaded model."""
-
-    @property
-    def kind(self) -> Literal["text", "embedding"]: ...
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Its limits and identity, for `/v1/models`."""
-
-    def warm(self) -> None:
-        """Compute a little, so that the first request finds everything ready."""
-
-    def close(self) -> None:
-        """Free everything; what is running ends with ShuttingDown."""
+POLL_SECONDS = 0.1
+"""How often a runner that is to be replaced is asked whether it is idle."""
 
 
 @dataclass(frozen=True)
 class ModelStatus:
+    """`error` beside a runner: the newest files cannot be loaded, and the version before them is served."""
+
     state: State
     error: str | None = None
     runner: Runner | None = None
 
 
+@dataclass(eq=False)
+class _Entry:
+    """One load of one model for `config`, and the requests that are being opened on it."""
+
+    config: ModelConfig
+    future: Future[Loaded] = field(default_factory=Future)
+    num_users: int = 0
+
+    @property
+    def is_settled(self) -> bool:
+        return self.future.done()
+
+    @property
+    def loaded(self) -> Loaded | None:
+        return self.future.result() if self.is_settled and not self.future.exception() else None
+
+    @property
+    def is_idle(self) -> bool:
+        return self.is_settled and not self.num_users and (self.loaded is None or self.loaded.runner.is_idle)
+
+
 class Registry:
-    """Loads one model at a time, since two loads at once would only slow each other down.
+    """`patience` is how many seconds a request waits for its model before it is told to come back; `reload_patience`
+    how long an edited model may stay busy before new requests wait for its successor."""
 
-    `patience` is how many seconds a request waits for its model before it is told to come back.
-    """
-
-    def __init__(self, folder: ModelsFolder, load: Callable[[ModelConfig], Runner], *, patience: float = 30.0) -> None:
-        self._folder = folder
-        self._load = load
+    def __init__(
+        self,
+        folder: ModelsFolder,
+        load: Callable[[ModelConfig], Runner],
+        *,
+        patience: float = 30.0,
+        reload_patience: float = 30.0,
+    ) -> None:
+        self.folder = folder
+        self._loader = Loader(load)
         self._patience = patience
+        self._reload_patience = reload_patience
         self._lock = threading.Lock()
-        self._runners: dict[str, Future[Runner]] = {}
-        self._last_load: threading.Thread | None = None
+        self._entries: dict[str, _Entry] = {}
+        self._outgoing: set[_Entry] = set()
+        self._replacing: set[str] = set()
         self._closed = False
 
     def config(self, name: str) -> ModelConfig:
         """Raises UnknownModel, which tells what there is instead and which files could not be read."""
-        if config := self._folder.configs.get(name):
+        if config := self.folder.configs.get(name):
             return config
-        known = ", ".join(sorted(self._folder.configs)) or "none"
-        problems = [str(problem) for problem in self._folder.problems if problem.severity == "error"]
-        broken = f"; files that could not be read: {'; '.join(problems)}" if problems else ""
+        known = ", ".join(sorted(self.folder.configs)) or "none"
+        errors = (problem for problem in self.folder.problems if problem.severity == "error")
+        problems = [str(problem) for problem in errors if problem.model is None or problem.model == name]
+        broken = f"; files with errors: {'; '.join(problems)}" if problems else ""
         raise UnknownModel(f"there is no model {name!r}; this server has: {known}{broken}", param="model")
 
     def preload(self, names: Iterable[str]) -> None:
         """Begin to load, in this order. Raises UnknownModel."""
         for name in names:
-            self._order(name)
+            with self._lock:
+                self._enter(name)
 
-    def get(self, name: str) -> Runner:
-        """The warm runner. Raises UnknownModel, ModelLoading, ShuttingDown, or what the load failed with."""
-        future = self._order(name)
+    @contextmanager
+    def using(self, name: str) -> Iterator[Runner]:
+        """The warm runner, which stays open within this block, and as long as what was submitted in it runs.
+
+        Raises UnknownModel, ModelLoading, ShuttingDown, or what the load failed with.
+        """
+        with self._lock:
+            entry = self._enter(name)
+            entry.num_users += 1
         try:
-            return future.result(self._patience)
-        except FutureTimeout:
-            raise ModelLoading(f"{name} is still loading", retry_after=5) from None
+            yield self._wait(entry)
+        finally:
+            with self._lock:
+                entry.num_users -= 1
+
+    def update(self, folder: ModelsFolder) -> None:
+        """Go on with what the files say now.
+
+        A model that failed is tried again. One whose config changed is replaced as soon as it is idle; after
+        `reload_patience` seconds its new requests wait for that. A removed one is closed when it is idle.
+        """
+        with self._lock:
+            self.folder = folder
+            names = {name for name, entry in self._entries.items() if self._is_outdated(name, entry)}
+            names -= self._replacing
+            self._replacing |= names
+        for name in names:
+            threading.Thread(target=self._replace, args=(name,), name=f"reload-{name}", daemon=True).start()
 
     def status(self, name: str) -> ModelStatus:
-        future = self._runners.get(name)
-        if future is None:
+        entry = self._entries.get(name)
+        if entry is None:
             return ModelStatus("unloaded")
-        if not future.done():
+        if not entry.is_settled:
             return ModelStatus("loading")
-        error = future.exception()
-        return ModelStatus("failed", str(error)) if error else ModelStatus("ready", runner=future.result())
+        if entry.loaded:
+            return ModelStatus("ready", entry.loaded.complaint, entry.loaded.runner)
+        return ModelStatus("failed", str(entry.future.exception()))
 
     @property
     def is_ready(self) -> bool:
         """Whether nothing is being loaded and, of what was asked for, something can serve."""
-        states = [self.status(name).state for name in list(self._runners)]
+        states = [self.status(name).state for name in list(self._entries)]
         return "loading" not in states and (not states or "ready" in states)
 
     def close(self) -> None:
         """Refuse further requests and free every model; one that is being loaded is freed as soon as it is there."""
         with self._lock:
             self._closed = True
-            futures = list(self._runners.values())
-        for future in futures:
-            if future.done() and not future.exception():
-                future.result().close()
+            self._loader.close()
+            entries = [*self._entries.values(), *self._outgoing]
+            self._outgoing.clear()
+        for entry in entries:
+            if entry.loaded:
+                entry.loaded.runner.close()
 
-    def _order(self, name: str) -> Future[Runner]:
-        with self._lock:
-            if self._closed:
-                raise ShuttingDown("the service is shutting down")
-            self.config(name)
-            if name not in self._runners:
-                self._runners[name] = Future()
-                self._last_load = self._start_load(name, after=self._last_load)
-            return self._runners[name]
-
-    def _start_load(self, name: str, after: threading.Thread | None) -> threading.Thread:
-        """A thread for each load, which ends with it. llama.cpp packs weights with an OpenMP team of the loading
-        thread; while that team lives beside the engine's, libgomp sleeps at every barrier instead of spinning."""
-        thread = threading.Thread(target=self._settle, args=(name, after), name=f"load-{name}", daemon=True)
-        thread.start()
-        return thread
-
-    def _settle(self, name: str, after: threading.Thread | None) -> None:
-        if after:
-            after.join()
+    def _wait(self, entry: _Entry) -> Runner:
         try:
-            runner = self._load_warm(self._folder.configs[name])
-        except CoreError as error:
-            logger.error("%s cannot be loaded: %s", name, error.message)
-            self._runners[name].set_exception(error)
-        except Exception as error:  # the thread boundary: whatever a library raises is this model's failure alone
-            logger.exception("%s cannot be loaded", name)
-            self._runners[name].set_exception(ModelUnusable(f"{name} cannot be loaded: {error}"))
-        else:
-            self._runners[name].set_result(runner)
+            return entry.future.result(self._patience).runner
+        except FutureTimeout:
+            raise ModelLoading(f"{entry.config.name} is still loading", retry_after=5) from None
 
-    def _load_warm(self, config: ModelConfig) -> Runner:
-        started = time.perf_counter()
-        runner = self._load(config)
-        try:
-            runner.warm()
+    def _enter(self, name: str) -> _Entry:
+        """The model's entry, which begins to load if it is new."""
+        if self._closed:
+            raise ShuttingDown("the service is shutting down")
+        config = self.config(name)
+        if name not in self._entries:
+            entry = self._entries[name] = _Entry(config)
+            self._loader.start(config, entry.future)
+        return self._entries[name]
+
+    def _is_outdated(self, name: str, entry: _Entry) -> bool:
+        has_failed = entry.is_settled and entry.loaded is None
+        return has_failed or self.folder.configs.get(name) != entry.config
+
+    def _replace(self, name: str) -> None:
+        """The thread of one replacement."""
+        deadline = time.monotonic() + self._reload_patience
+        while name in self._replacing:
             with self._lock:
-                if self._closed:
-                    raise ShuttingDown("the service is shutting down")
-        except BaseException:
-            runner.close()
-            raise
-        gc.collect()
-        gc.freeze()  # what a library brought stays; walking through it again would stop every stream for a moment
-        logger.info("%s is ready after %.1f s", config.name, time.perf_counter() - started)
-        return runner
+                replaced = self._take_out(name, is_late=time.monotonic() > deadline)
+            if replaced:
+                self._succeed(*replaced)
+            else:
+                time.sleep(POLL_SECONDS)
+
+    def _take_out(self, name: str, *, is_late: bool) -> tuple[_Entry, _Entry | None] | None:
+        """Put a new entry, if any, in the place of the outdated one and return (outdated, new).
+
+        None if the outdated one is too busy yet, or if nothing is to be replaced any more.
+        """
+        old, config = self._entries[name], self.folder.configs.get(name)
+        if self._closed or not self._is_outdated(name, old) or self._adopt(old, config):
+            self._replacing.discard(name)
+            return None
+        if not old.is_settled or not (old.is_idle or is_late):
+            return None
+        self._replacing.discard(name)
+        self._outgoing.add(old)
+        del self._entries[name]
+        if not config:
+            return old, None
+        self._entries[name] = _Entry(config)
+        return old, self._entries[name]
+
+    def _adopt(self, entry: _Entry, config: ModelConfig | None) -> bool:
+        loaded = entry.loaded
+        if not config or not loaded or not loaded.runner.adopt(config):
+            return False
+        entry.config = loaded.config = config
+        loaded.complaint = None
+        logger.info("%s goes on with its new settings", config.name)
+        return True
+
+    def _succeed(self, old: _Entry, successor: _Entry | None) -> None:
+        """Close `old` as soon as it is idle, then load its successor."""
+        while not old.is_idle and not self._closed:
+            time.sleep(POLL_SECONDS)
+        with self._lock:
+            was_closed = old not in self._outgoing
+            self._outgoing.discard(old)
+        if old.loaded and not was_closed:
+            old.loaded.runner.close()
+            logger.info("%s is closed: its files have changed", old.config.name)
+        if successor:
+            with self._lock:
+                fallback = old.loaded.config if old.loaded else None
+                self._loader.start(successor.config, successor.future, fallback=fallback)

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from core.config.backends import choose_backend
 from core.config.folder import ModelsFolder
 from core.config.model import ModelConfig
 from core.engine.sequence import Sequence, Update
-from core.errors import CoreError, InvalidRequest, ShuttingDown, UnknownRoute
+from core.errors import CoreError, InvalidRequest, ModelUnusable, ShuttingDown, UnknownRoute
 from core.inbox import Inbox
+from core.loader import Runner
 from core.metrics import Metrics
-from core.registry import Registry, Runner
+from core.registry import Registry
 from core.reply import Chunks, Form, FutureReply, Reply, TextReply, Whole
 from core.runners.backends import load_runner
 from core.schema import replies
-from core.schema.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Generation
+from core.schema.parameters import RequestBody
+from core.schema.requests import (
+    ChatRequest,
+    CompletionRequest,
+    EditRequest,
+    EmbeddingRequest,
+    Generation,
+    ModelsQuery,
+)
 
 if TYPE_CHECKING:
     from core.runners.embedding import Embedded, EmbeddingRunner
-    from core.runners.text import TextRunner
+    from core.runners.text import Prompt, TextRunner
 
 logger = logging.getLogger("warmfn.service")
 
@@ -41,7 +52,6 @@ class Service:
         patience: float = 30.0,
     ) -> None:
         """`load` makes a config's runner; `patience` is how many seconds a request waits for its model."""
-        self.folder = folder
         self._load_runner = load
         self.metrics = Metrics()
         self.registry = Registry(folder, self._load, patience=patience)
@@ -49,11 +59,17 @@ class Service:
         self._routes: dict[str, Callable[[object], Reply]] = {
             "chat/completions": self._chat,
             "completions": self._completions,
+            "edits": self._edits,
             "embeddings": self._embeddings,
-            "models": lambda _: _immediate(self.models()),
+            "models": self._list_models,
         }
         for problem in folder.problems:
             logger.warning("%s", problem)
+
+    @property
+    def folder(self) -> ModelsFolder:
+        """The models as they are served now."""
+        return self.registry.folder
 
     def open(self, route: str, payload: object = None) -> Reply:
         """Begin a request: `route` as in the URL, with or without `/v1`. Raises CoreError if it is not accepted."""
@@ -82,15 +98,27 @@ class Service:
         """Raises UnknownModel."""
         config = self.registry.config(name)
         created = int(config.source.stat().st_mtime) if config.source and config.source.exists() else 0
-        heading = {"id": name, "object": "model", "created": created, "owned_by": "warmfn"}
         status = self.registry.status(name)
-        if status.runner:
-            return heading | {"state": status.state, "kind": status.runner.kind} | status.runner.facts
-        return heading | {"state": status.state} | ({"error": status.error} if status.error else {})
+        problems = [str(problem) for problem in self.folder.problems if problem.model == name]
+        facts = {"kind": status.runner.kind} | status.runner.facts if status.runner else {}
+        return (
+            {"id": name, "object": "model", "created": created, "owned_by": "warmfn", "state": status.state}
+            | facts
+            | ({"error": status.error} if status.error else {})
+            | ({"problems": problems} if problems else {})
+        )
 
-    def readiness(self) -> tuple[bool, dict[str, str]]:
-        """Whether traffic may come, and each model's state."""
-        return self.registry.is_ready, {name: self.registry.status(name).state for name in self.folder.configs}
+    def readiness(self) -> tuple[bool, dict[str, Any]]:
+        """Whether traffic may come; each model's state, and what is wrong with the folder."""
+        states = {name: self.registry.status(name) for name in self.folder.configs}
+        complaints = [f"{name}: {status.error}" for name, status in states.items() if status.error]
+        errors = [str(problem) for problem in self.folder.problems if problem.severity == "error"]
+        models = {name: status.state for name, status in states.items()}
+        return self.registry.is_ready, {"models": models, "problems": errors + complaints}
+
+    def update(self, folder: ModelsFolder) -> None:
+        """Go on with what the models folder says now; see `Registry.update`."""
+        self.registry.update(folder)
 
     def drain(self) -> None:
         """Refuse new requests; what is running goes on."""
@@ -109,18 +137,38 @@ class Service:
 
     def _chat(self, payload: object) -> Reply:
         request = ChatRequest.parse(payload)
-        runner = self._text_runner(request.model)
-        prompt = runner.chat_prompt([message.as_template_sees_it() for message in request.messages])
-        return self._generate(request, runner, [prompt], replies.Heading("chat.completion", request.model))
+        with self._text_runner(request) as runner:
+            prompt = runner.chat_prompt([message.as_template_sees_it() for message in request.messages])
+            return self._generate(request, runner, [prompt], replies.Heading("chat.completion", runner.name))
 
     def _completions(self, payload: object) -> Reply:
         request = CompletionRequest.parse(payload)
-        runner = self._text_runner(request.model)
-        prompts = [runner.text_prompt(p) if isinstance(p, str) else runner.token_prompt(p) for p in request.prompts()]
-        return self._generate(request, runner, prompts, replies.Heading("text_completion", request.model))
+        with self._text_runner(request) as runner:
+            prompts = [
+                runner.completion_prompt(prompt) if isinstance(prompt, str) else runner.token_prompt(prompt)
+                for prompt in request.prompts()
+            ]
+            return self._generate(request, runner, prompts, replies.Heading("text_completion", runner.name))
+
+    def _edits(self, payload: object) -> Reply:
+        request = EditRequest.parse(payload)
+        with self._text_runner(request) as runner:
+            prompts = [runner.edit_prompt(text, request.instruction) for text in request.inputs()]
+            return self._generate(request, runner, prompts, replies.Heading("edit", runner.name))
+
+    def _list_models(self, payload: object) -> Reply:
+        """LocalAI's list: what is served, and where it is asked for, the weights that a YAML gives another name."""
+        query = ModelsQuery.parse(payload or {})
+        selects = query.selector()
+        listed = self.models()
+        if not query.exclude_configured:
+            weights = {config.parameters.model or name for name, config in self.folder.configs.items()}
+            names = sorted(weights - self.folder.configs.keys())
+            listed["data"] += [{"id": name, "object": "model", "created": 0, "owned_by": "warmfn"} for name in names]
+        return _immediate(listed | {"data": [model for model in listed["data"] if selects(model["id"])]})
 
     def _generate(
-        self, request: Generation, runner: TextRunner, prompts: list[list[int]], heading: replies.Heading
+        self, request: Generation, runner: TextRunner, prompts: list[Prompt], heading: replies.Heading
     ) -> Reply:
         stream = bool(request.stream)
         inbox: Inbox[tuple[int, Update]] = Inbox(rest=STREAM_REST if stream else None)
@@ -140,35 +188,38 @@ class Service:
             seqs,
             inbox,
             stream=stream,
-            warnings=self._warn(request.warnings),
+            warnings=self._warn(request, runner.name),
             cancel=runner.engine.cancel,
             on_end=partial(self.metrics.observe, runner.name),
         )
 
     def _embeddings(self, payload: object) -> Reply:
         request = EmbeddingRequest.parse(payload)
-        runner = self._embedding_runner(request.model)
-        future = runner.embed(request.inputs(), dimensions=request.dimensions)
+        with self._embedding_runner(request) as runner:
+            name = runner.name
+            future = runner.embed(request.inputs(), dimensions=request.dimensions)
 
         def body(embedded: Embedded) -> dict[str, Any]:
             count = sum(embedded.num_tokens)
-            return replies.embeddings(request.model, embedded.vectors, count, request.encoding_format)
+            return replies.embeddings(name, embedded.vectors, count, request.encoding_format)
 
-        return FutureReply(future, body, self._warn(request.warnings))
+        return FutureReply(future, body, self._warn(request, name))
 
     # The runners' modules import llama.cpp and numpy, so they are known here by their kind and not by their class.
 
-    def _text_runner(self, name: str) -> TextRunner:
-        runner = self.registry.get(name)
-        if runner.kind != "text":
-            raise InvalidRequest(f"{name} is an embedding model; it cannot generate text", param="model")
-        return cast("TextRunner", runner)
+    @contextmanager
+    def _text_runner(self, request: RequestBody) -> Iterator[TextRunner]:
+        with self.registry.using(self._model_name(request, embeds=False)) as runner:
+            if runner.kind != "text":
+                raise InvalidRequest(f"{request.model} is an embedding model; it cannot generate text", param="model")
+            yield cast("TextRunner", runner)
 
-    def _embedding_runner(self, name: str) -> EmbeddingRunner:
-        runner = self.registry.get(name)
-        if runner.kind != "embedding":
-            raise InvalidRequest(f"{name} generates text; it cannot embed", param="model")
-        return cast("EmbeddingRunner", runner)
+    @contextmanager
+    def _embedding_runner(self, request: RequestBody) -> Iterator[EmbeddingRunner]:
+        with self.registry.using(self._model_name(request, embeds=True)) as runner:
+            if runner.kind != "embedding":
+                raise InvalidRequest(f"{request.model} generates text; it cannot embed", param="model")
+            yield cast("EmbeddingRunner", runner)
 
     def _load(self, config: ModelConfig) -> Runner:
         runner = self._load_runner(config)
@@ -177,10 +228,31 @@ class Service:
             self.metrics.watch(config.name, lambda: engine.num_running, lambda: engine.num_waiting)
         return runner
 
-    def _warn(self, warnings: list[str]) -> list[str]:
+    def _model_name(self, request: RequestBody, *, embeds: bool) -> str:
+        """The model that was asked for; LocalAI takes the first one where none was."""
+        if request.model:
+            return request.model
+        for name, config in self.folder.configs.items():
+            if _embeds(config) == embeds:
+                return name
+        raise InvalidRequest("model: is missing, and no model here can answer this route", param="model")
+
+    def _warn(self, request: RequestBody, model: str) -> list[str]:
+        """What the caller should know, which is logged too."""
+        warnings = list(request.warnings)
+        if not request.model:
+            warnings.append(f"no model was named: {model} answers")
         for warning in warnings:
             logger.warning("%s", warning)
         return warnings
+
+
+def _embeds(config: ModelConfig) -> bool | None:
+    """Whether the config is of an embedding model; None if it is of none that we can serve."""
+    try:
+        return choose_backend(config) != "llama-text"
+    except ModelUnusable:
+        return None
 
 
 def _put(inbox: Inbox[tuple[int, Update]], index: int, update: Update) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,8 +15,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from core.errors import BodyTooLarge, CoreError, InvalidRequest, MethodNotAllowed, UnknownRoute
+from core.errors import BodyTooLarge, CoreError, MethodNotAllowed, UnknownRoute
+from core.reply import Reply
 from core.service import Service
+from handlers.keys import KeyGuard
+from handlers.payload import payload_of, route_of
 from handlers.reply_response import ReplyResponse, error_response
 
 logger = logging.getLogger("warmfn.http")
@@ -29,12 +31,16 @@ OPENERS = 32
 """Threads that parse, template and tokenize, or wait for a model to load, so that the event loop never does."""
 
 
-def create_app(get_service: Callable[[], Service], *, max_body: int = MAX_BODY) -> ASGIApp:
-    """The app; `get_service` is called within requests only, so that a host may fork after this.
+def create_app(
+    get_service: Callable[[], Service], *, api_keys: Collection[str] = (), max_body: int = MAX_BODY
+) -> ASGIApp:
+    """The app; `get_service` is called within requests only, so that a host may fork after this. Where there are
+    `api_keys`, all but health checks need one.
 
     Not a `Starlette`: that re-raises an unexpected exception after it has answered, and a host around it answers again.
     """
-    routes = ExceptionMiddleware(Router(_Routes(get_service, max_body).all()), _EXCEPTION_HANDLERS)
+    router: ASGIApp = Router(_Routes(get_service, max_body).all())
+    routes = ExceptionMiddleware(KeyGuard(router, api_keys) if api_keys else router, _EXCEPTION_HANDLERS)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = app  # tells Starlette's router to raise HTTPException, which we phrase, instead of answering
@@ -56,7 +62,10 @@ class _Routes:
             for method, route in (
                 ("POST", "chat/completions"),
                 ("POST", "completions"),
+                ("POST", "edits"),
                 ("POST", "embeddings"),
+                ("POST", "engines/{model:path}/completions"),
+                ("POST", "engines/{model:path}/embeddings"),
                 ("GET", "models"),
                 ("GET", "models/{name:path}"),
             )
@@ -66,17 +75,16 @@ class _Routes:
         return [*openai, *health, Route("/ping", self.ping), Route("/metrics", self.metrics)]
 
     async def openai(self, request: Request) -> Response:
-        body = await self._body(request) if request.method == "POST" else None
-        reply = await self._run(lambda: self._service().open(request.url.path, _parse(body)))
-        return ReplyResponse(reply)
+        body = await self._body(request)
+        return ReplyResponse(await self._run(lambda: self._open(request, body)))
 
     async def health(self, request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
     async def ready(self, request: Request) -> Response:
-        is_ready, models = self._service().readiness()
-        status = "ready" if is_ready else "loading" if "loading" in models.values() else "failed"
-        return JSONResponse({"status": status, "models": models}, 200 if is_ready else 503)
+        is_ready, details = self._service().readiness()
+        status = "ready" if is_ready else "loading" if "loading" in details["models"].values() else "failed"
+        return JSONResponse({"status": status, **details}, 200 if is_ready else 503)
 
     async def ping(self, request: Request) -> Response:
         """RunPod's load balancer: 204 means "still initializing"."""
@@ -85,6 +93,10 @@ class _Routes:
 
     async def metrics(self, request: Request) -> Response:
         return PlainTextResponse(self._service().metrics.text(), media_type="text/plain; version=0.0.4")
+
+    def _open(self, request: Request, body: bytes) -> Reply:
+        service = self._service()
+        return service.open(route_of(request), payload_of(request, body, service.folder.configs))
 
     async def _body(self, request: Request) -> bytes:
         chunks, size = [], 0
@@ -97,15 +109,6 @@ class _Routes:
 
     async def _run(self, call: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._openers, call)
-
-
-def _parse(body: bytes | None) -> object:
-    if body is None:
-        return None
-    try:
-        return json.loads(body)
-    except ValueError as error:
-        raise InvalidRequest(f"the body is not JSON: {error}") from None
 
 
 async def _core_error(request: Request, error: Exception) -> Response:

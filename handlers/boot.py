@@ -11,33 +11,14 @@ import logging
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
 from core.compute import limit_openmp_spin
 from core.config.folder import ModelsFolder, read_folder
 from core.service import Service
+from core.watch import FolderWatch
+from handlers.settings import Settings
 
 logger = logging.getLogger("warmfn")
-
-OFF = ("", "0", "false", "no", "off")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """`preload` names models to load at once; None means all of the folder, an empty tuple none."""
-
-    models: Path
-    preload: tuple[str, ...] | None
-    debug: bool
-
-    @classmethod
-    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Settings:
-        preload = environ.get("PRELOAD_MODELS", "all").strip()
-        names = {"all": None, "none": ()}.get(preload, tuple(name.strip() for name in preload.split(",")))
-        debug = environ.get("DEBUG", "").strip().lower() not in OFF
-        return cls(Path(environ.get("MODELS_PATH") or "models"), names, debug)
-
 
 _lock = threading.Lock()
 _service: Service | None = None
@@ -46,7 +27,7 @@ _service: Service | None = None
 def service() -> Service:
     """This process's service. The first call reads the models folder and begins to load; later ones return at once.
 
-    Raises ModelUnusable if there is no such folder, UnknownModel for a name to preload that is not in it.
+    Raises BadSetting, ModelUnusable if there is no such folder, UnknownModel for a name to preload that is not in it.
     """
     global _service
     with _lock:
@@ -76,15 +57,42 @@ def _start(settings: Settings) -> Service:
     limit_openmp_spin()
     if os.environ.get("WORKERS", "1") != "1":
         logger.warning("WORKERS=%s: every worker holds all models in memory for itself", os.environ["WORKERS"])
-    folder = read_folder(settings.models)
+    folder = read_folder(settings.models, settings.folder_defaults)
     service = Service(folder)
-    service.registry.preload(_preloaded(folder) if settings.preload is None else settings.preload)
+    preload = _all(folder) if settings.preload is None else settings.preload
+    service.registry.preload([*preload, *_installed(folder, settings.installs)])
+    _watch(service, preload_new=settings.preload is None)
     return service
 
 
-def _preloaded(folder: ModelsFolder) -> list[str]:
-    """All models, text models first: they take longest."""
-    return sorted(folder.configs, key=lambda name: bool(folder.configs[name].embeddings))
+def _watch(service: Service, *, preload_new: bool) -> None:
+    """Pick up edits of the folder from now on."""
+
+    def apply(folder: ModelsFolder) -> None:
+        service.update(folder)
+        if preload_new:
+            service.registry.preload(_all(folder))
+
+    folder = service.folder
+    FolderWatch(folder, lambda: read_folder(folder.path, folder.defaults), apply).start()
+
+
+def _all(folder: ModelsFolder) -> list[str]:
+    """All models that have a YAML, text models first: they take longest. Loose weights wait for a request."""
+    named = [name for name, config in folder.configs.items() if config.source]
+    return sorted(named, key=lambda name: bool(folder.configs[name].embeddings))
+
+
+def _installed(folder: ModelsFolder, installs: Mapping[str, str]) -> list[str]:
+    """Of what LocalAI would install now, the models that are here."""
+    for name, url in installs.items():
+        if name not in folder.configs:
+            logger.error(
+                "PRELOAD_MODELS: there is no model %r in %s, and nothing is installed at start: "
+                "fetch the weights of %s with `warmfn pull` or `warmfn add`",
+                *(name, folder.path, url),
+            )
+    return [name for name in installs if name in folder.configs]
 
 
 def set_up_logging(debug: bool) -> None:

@@ -10,8 +10,9 @@ from starlette.types import ASGIApp
 
 from handlers import boot
 from handlers.asgi import create_app
+from handlers.settings import Settings
 
-_app = create_app(boot.service)
+_app = create_app(boot.service, api_keys=Settings.from_environ().api_keys)
 
 boot.begin()
 

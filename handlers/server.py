@@ -72,7 +72,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _announce(service: Service, host: str, port: int) -> None:
     """Once nothing is loading any more: what is served, and a command that works."""
-    while any(state == "loading" for state in service.readiness()[1].values()):
+    while any(state == "loading" for state in service.readiness()[1]["models"].values()):
         time.sleep(0.05)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
     print(f"\nServing {url}")

@@ -47,7 +47,8 @@ def real_service(models_folder: Path) -> Iterator[Service]:
     service = Service(read_folder(models_folder))
     service.registry.preload(service.folder.configs)
     for name in service.folder.configs:
-        service.registry.get(name)
+        with service.registry.using(name):
+            pass
     yield service
     service.close()
 

@@ -113,9 +113,9 @@ class FakeService(Service):
 
     @property
     def runner(self) -> TextRunner:
-        runner = self.registry.get("fake")
-        assert isinstance(runner, TextRunner)
-        return runner
+        with self.registry.using("fake") as runner:
+            assert isinstance(runner, TextRunner)
+            return runner
 
 
 def eventually(condition: Any, seconds: float = 5.0) -> bool:

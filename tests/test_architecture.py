@@ -26,11 +26,11 @@ ONLY_IN = {
 
 LAYERS = [
     ("core.errors",),
-    ("core.engine", "core.host", "core.compute"),
+    ("core.engine", "core.host", "core.compute", "core.gguf"),
     ("core.config", "core.prompt", "core.store", "core.speed", "core.inbox", "core.schema"),
     ("core.llama", "core.coalesce", "core.metrics"),
-    ("core.registry", "core.reply", "core.runners"),
-    ("core.service",),
+    ("core.loader", "core.registry", "core.reply", "core.runners", "core.watch"),
+    ("core.service", "core.doctor"),
     ("handlers", "bench"),
 ]
 """From the ground up: a module imports its own layer and those below."""

@@ -8,7 +8,6 @@ from pydantic import ValidationError
 
 from core.config.model import ModelConfig, Parameters
 from core.config.scalars import to_bool, to_int
-from core.errors import ModelUnusable
 
 
 def config(**values: Any) -> ModelConfig:
@@ -93,31 +92,35 @@ def test_a_config_cannot_be_changed() -> None:
         config().slots = 3  # type: ignore[misc]
 
 
-def test_weights_are_found_below_the_root(tmp_path: Path) -> None:
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "sub/x.gguf").touch()
-    for model in ("sub/x.gguf", "./sub/x.gguf", "/build/models/sub/x.gguf", str(tmp_path / "sub/x.gguf")):
-        found = config(root=tmp_path, parameters={"model": model}).weights
-        assert found == tmp_path / "sub/x.gguf"
+def test_a_context_of_minus_one_or_none_at_all_in_v28_is_the_trained_window() -> None:
+    assert config(context_size="-1").wants_trained_context
+    assert config(defaults="v2.8").wants_trained_context
+    assert not config(defaults="v2.8", context_size="512").wants_trained_context
+    assert not config(context_size="0").wants_trained_context
 
 
-def test_without_parameters_model_the_name_is_the_file(tmp_path: Path) -> None:
-    (tmp_path / "m").touch()
-    assert config(root=tmp_path).weights == tmp_path / "m"
-
-
-@pytest.mark.parametrize(
-    "model", ["/etc/passwd", "../x", "a/../../x", "/build/models/../x", ".", "/build/models", "a\0b"]
-)
-def test_weights_outside_the_root_are_refused(tmp_path: Path, model: str) -> None:
-    with pytest.raises(ModelUnusable, match="not a path inside the models folder"):
-        _ = config(root=tmp_path, parameters={"model": model}).weights
-
-
-def test_missing_weights_name_the_yaml_the_file_and_the_remedy(tmp_path: Path) -> None:
-    absent = config(root=tmp_path, source=tmp_path / "m.yaml", parameters={"model": "x.gguf"})
-    with pytest.raises(ModelUnusable) as caught:
-        _ = absent.weights
-    assert caught.value.message == (
-        f"{tmp_path}/m.yaml: weights 'x.gguf' are not in {tmp_path}: run `warmfn pull NAME` or put the file there"
+def test_every_key_of_localai_for_texts_and_vectors_has_a_type() -> None:
+    read = config(
+        roles={"user": "USER:"},
+        trimsuffix="\n",
+        mirostat="2",
+        mirostat_tau="5.0",
+        prompt_cache_all="true",
+        yarn_ext_factor="1.0",
+        tensor_split="1,2",
+        function={"disable_no_action": "true", "grammar": {"parallel_calls": "yes"}, "json_regex_match": ["(?s)x"]},
+        download_files=[{"filename": "x.gguf", "uri": "huggingface://a/b/x.gguf", "sha256": "00"}],
+        feature_flags={"usage": "true"},
+        parameters={"typical_p": "0.9", "repeat_last_n": "64", "rope_freq_base": "0", "echo": "on", "ignore_eos": "no"},
     )
+    assert (read.mirostat, read.mirostat_tau, read.trimsuffix) == (2, 5.0, ("\n",))
+    assert (read.function.disable_no_action, read.function.grammar.parallel_calls) == (True, True)
+    assert (read.parameters.typical_p, read.parameters.repeat_last_n) == (0.9, 64)
+    assert (read.parameters.rope_freq_base, read.parameters.echo, read.parameters.ignore_eos) == (None, True, False)
+    assert read.feature_flags == {"usage": True}
+
+
+@pytest.mark.parametrize("values", [{"mmproj": "../x"}, {"download_files": [{"filename": "/etc/x"}]}])
+def test_names_of_files_outside_the_folder_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="not a path inside the models folder"):
+        config(**values)

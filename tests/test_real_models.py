@@ -28,9 +28,9 @@ def client(real_server: Server) -> Iterator[OpenAI]:
 
 @pytest.fixture
 def runner(real_service: Service) -> TextRunner:
-    runner = real_service.registry.get(CHAT)
-    assert isinstance(runner, TextRunner)
-    return runner
+    with real_service.registry.using(CHAT) as runner:
+        assert isinstance(runner, TextRunner)
+        return runner
 
 
 def ask(text: str) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import StoreError
-from core.store.gallery import PinnedFile, read_gallery
+from core.store.gallery import GalleryFile, read_gallery
 
 DIGEST = "a" * 64
 ENTRY = """
@@ -28,23 +28,49 @@ def written(folder: Path, text: str) -> Path:
 
 def test_the_shipped_gallery_pins_the_two_default_models() -> None:
     gallery = read_gallery(Path(__file__).parent.parent / "models" / "gallery.yaml")
-    assert set(gallery.entries) == {"smollm2-135m-instruct", "all-minilm-l6-v2"}
-    targets = [file.target for entry in gallery.entries.values() for item in entry.files for file in item.files()]
-    assert "SmolLM2-135M-Instruct.Q4_1.gguf" in targets
-    assert "all-MiniLM-L6-v2/model.safetensors" in targets
+    for name, target in {
+        "smollm2-135m-instruct": "SmolLM2-135M-Instruct.Q4_1.gguf",
+        "all-minilm-l6-v2": "all-MiniLM-L6-v2/model.safetensors",
+    }.items():
+        entry = gallery.entry(name)
+        assert target in entry.targets()
+        assert all(file.sha256 for item in entry.files for file in item.wanted())
 
 
 def test_a_single_file_is_taken_under_the_name_of_its_target(tmp_path: Path) -> None:
     (item,) = read_gallery(written(tmp_path, ENTRY.format(sha256=DIGEST))).entry("tiny").files
-    assert item.files() == [PinnedFile("tiny/model.gguf", "tiny.gguf", DIGEST)]
+    assert item.wanted() == [GalleryFile("tiny/model.gguf", ".", DIGEST)]
+    assert item.targets() == ["tiny.gguf"]
 
 
 def test_a_folder_is_taken_file_by_file_below_its_target(tmp_path: Path) -> None:
     text = ENTRY.format(sha256=f"{{config.json: {DIGEST}, 1_Pooling/config.json: {DIGEST}}}")
     (item,) = read_gallery(written(tmp_path, text)).entry("tiny").files
-    assert item.files() == [
-        PinnedFile("tiny/model.gguf/config.json", "tiny.gguf/config.json", DIGEST),
-        PinnedFile("tiny/model.gguf/1_Pooling/config.json", "tiny.gguf/1_Pooling/config.json", DIGEST),
+    assert item.wanted() == [
+        GalleryFile("tiny/model.gguf/config.json", "config.json", DIGEST),
+        GalleryFile("tiny/model.gguf/1_Pooling/config.json", "1_Pooling/config.json", DIGEST),
+    ]
+    assert item.targets() == ["tiny.gguf/config.json", "tiny.gguf/1_Pooling/config.json"]
+
+
+def test_a_source_that_is_a_file_needs_no_more_and_no_hash(tmp_path: Path) -> None:
+    text = "tiny: {description: d, license: MIT, quant: Q4_K_M, size: 12, files: [{source: 'SOURCE'}]}"
+    for source, target in {
+        "hf:acme/tiny/dir/w.gguf@main": "w.gguf",
+        "https://example.org/a/w%20x.gguf?download=true": "w x.gguf",
+        "github:acme/tiny/w.gguf": "w.gguf",
+    }.items():
+        (item,) = read_gallery(written(tmp_path, text.replace("SOURCE", source))).entry("tiny").files
+        assert item.targets() == [target]
+        assert item.wanted() == [GalleryFile("", ".", None)]
+
+
+def test_a_folder_may_name_files_without_hashes(tmp_path: Path) -> None:
+    text = ENTRY.format(sha256=f"{{config.json: {DIGEST}}}") + "      files: [model.safetensors]\n"
+    (item,) = read_gallery(written(tmp_path, text)).entry("tiny").files
+    assert [(file.name, file.sha256) for file in item.wanted()] == [
+        ("model.safetensors", None),
+        ("config.json", DIGEST),
     ]
 
 
@@ -70,7 +96,8 @@ def test_a_file_of_a_folder_cannot_leave_the_folder(tmp_path: Path) -> None:
     ("text", "message"),
     [
         (ENTRY.format(sha256="123abc"), r"tiny\.files\.0\.sha256"),
-        (ENTRY.format(sha256="{}"), r"tiny\.files\.0\.sha256"),
+        (ENTRY.format(sha256=DIGEST) + "      files: [a]\n", r"tiny\.files\.0: .*files"),
+        (ENTRY.format(sha256=DIGEST) + "  size: 0", r"tiny\.size"),
         (ENTRY.format(sha256=DIGEST) + "  licence: MIT", r"tiny\.licence: Extra inputs are not permitted"),
         (ENTRY.format(sha256=DIGEST).replace("pip:tiny==1.0", "tiny"), r"tiny\.files\.0\.source"),
         ("- a list", "gallery: Input should be a valid dictionary"),

@@ -2,8 +2,13 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
-from collections.abc import Sequence
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,8 +18,11 @@ from core.errors import StoreError
 from core.store import sources
 from core.store.gallery import Entry, Gallery, Item
 from core.store.progress import Progress
-from core.store.pull import pull
+from core.store.pull import Pulled, pull, pull_source, unfinished_bytes
+from core.store.transfer import Origin, Wanted
+from tests.web import Handler, Web, stall, truncate
 
+ROOT = Path(__file__).parents[1]
 WEIGHTS = b"weights" * 1000
 CONFIG = b"{}"
 
@@ -26,13 +34,13 @@ class MemorySource:
         self.members = members
         self.asked: list[list[str]] = []
 
-    def __call__(self, locator: str, members: Sequence[str], into: Path, progress: Progress) -> dict[str, Path]:
-        self.asked.append(list(members))
-        files = {member: into / str(number) for number, member in enumerate(members)}
-        for member, path in files.items():
-            path.write_bytes(self.members[member])
-            progress(f"fetch {locator}", len(self.members[member]), None)
-        return files
+    def __call__(self, locator: str, wanted: Sequence[Wanted], progress: Progress) -> dict[str, Origin]:
+        self.asked.append([file.member for file in wanted])
+        for file in wanted:
+            file.part.parent.mkdir(parents=True, exist_ok=True)
+            file.part.write_bytes(self.members[file.member])
+            progress(f"fetch {locator}", len(self.members[file.member]), None)
+        return {file.member: Origin() for file in wanted}
 
 
 @pytest.fixture
@@ -65,12 +73,15 @@ def gallery() -> Gallery:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """All files but the records of what was pulled, and locks."""
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.endswith((".pulled.json", ".lock")))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def test_a_file_arrives_under_its_target(tmp_path: Path, source: MemorySource, gallery: Gallery) -> None:
     models = tmp_path / "not" / "there" / "yet"
-    assert pull("single", models, gallery) == [models / "tiny.gguf"]
+    digest = sha256(WEIGHTS).hexdigest()
+    assert pull("single", models, gallery) == [Pulled(models / "tiny.gguf", True, digest, "gallery.yaml")]
     assert contents(models) == {"tiny.gguf": WEIGHTS}
 
 
@@ -81,7 +92,7 @@ def test_a_folder_arrives_whole(tmp_path: Path, source: MemorySource, gallery: G
 
 def test_a_second_pull_touches_no_source(tmp_path: Path, source: MemorySource, gallery: Gallery) -> None:
     first = pull("folder", tmp_path, gallery)
-    assert pull("folder", tmp_path, gallery) == first
+    assert pull("folder", tmp_path, gallery) == [replace(file, is_new=False) for file in first]
     assert len(source.asked) == 1
 
 
@@ -99,14 +110,14 @@ def test_a_wrong_hash_leaves_nothing_behind(tmp_path: Path, source: MemorySource
         pull("single", tmp_path, gallery)
     for fact in (sha256(WEIGHTS).hexdigest(), sha256(b"other").hexdigest(), "memory:pkg", "gallery.yaml"):
         assert fact in caught.value.message
-    assert list(tmp_path.iterdir()) == []
+    assert contents(tmp_path) == {}
 
 
 def test_one_wrong_file_keeps_its_whole_folder_out(tmp_path: Path, source: MemorySource, gallery: Gallery) -> None:
     source.members["pkg/st/1/config.json"] = b"other"
     with pytest.raises(StoreError, match=r"pkg/st/1/config\.json"):
         pull("folder", tmp_path, gallery)
-    assert list(tmp_path.iterdir()) == []
+    assert contents(tmp_path) == {}
 
 
 def test_a_failed_pull_keeps_the_file_that_was_there(tmp_path: Path, source: MemorySource, gallery: Gallery) -> None:
@@ -117,35 +128,22 @@ def test_a_failed_pull_keeps_the_file_that_was_there(tmp_path: Path, source: Mem
     assert contents(tmp_path) == {"tiny.gguf": b"the user's own"}
 
 
-def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, source: MemorySource, gallery: Gallery) -> None:
-    def interrupt(description: str, done: int, total: int | None) -> None:
-        assert list(tmp_path.rglob("*")), "something was being written"
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        pull("single", tmp_path, gallery, interrupt)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_full_disk_is_said_and_leaves_nothing_behind(
+def test_a_full_disk_is_said(
     tmp_path: Path, source: MemorySource, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fill_the_disk(locator: str, members: Sequence[str], into: Path, progress: Progress) -> dict[str, Path]:
-        (into / "half").write_bytes(b"half")
+    def fill_the_disk(locator: str, wanted: Sequence[Wanted], progress: Progress) -> dict[str, Origin]:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setitem(sources.SOURCES, "memory", fill_the_disk)
     with pytest.raises(StoreError, match=r"no room left on the disk of .*Free some space"):
         pull("single", tmp_path, gallery)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_in_the_place_of_a_file_is_said(tmp_path: Path, source: MemorySource, gallery: Gallery) -> None:
     (tmp_path / "tiny.gguf" / "inside").mkdir(parents=True)
     with pytest.raises(StoreError, match=r"tiny\.gguf: Is a directory"):
         pull("single", tmp_path, gallery)
-    shutil.rmtree(tmp_path / "tiny.gguf")
-    assert list(tmp_path.iterdir()) == []
+    assert (tmp_path / "tiny.gguf" / "inside").is_dir()
 
 
 def test_an_unknown_kind_of_source_names_the_known_ones(tmp_path: Path, gallery: Gallery) -> None:
@@ -156,3 +154,124 @@ def test_an_unknown_kind_of_source_names_the_known_ones(tmp_path: Path, gallery:
 def test_an_unknown_name_lists_what_there_is(tmp_path: Path, gallery: Gallery) -> None:
     with pytest.raises(StoreError, match="it has: elsewhere, folder, single"):
         pull("nothing", tmp_path, gallery)
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with Web({"/w.gguf": WEIGHTS}) as web:
+        yield web
+
+
+def start_pull(web: Web, models: Path) -> subprocess.Popen[str]:
+    """A pull in a process of its own, which prints what it pulled."""
+    code = (
+        "import sys; from pathlib import Path; from core.store.pull import pull_source; "
+        "print(pull_source(sys.argv[1], Path(sys.argv[2])).is_new)"
+    )
+    command = [sys.executable, "-c", code, f"{web.url}/w.gguf", str(models)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def hold_until(arrived: threading.Event, go_on: threading.Event) -> Callable[[Handler], None]:
+    """Serve the start, say so, and the rest only when told."""
+
+    def serve(handler: Handler) -> None:
+        arrived.set()
+        go_on.wait(30)
+        handler.serve()
+
+    return serve
+
+
+def test_a_file_of_the_web_is_pulled_by_its_own_name_and_nobody_vouches_for_it(tmp_path: Path, web: Web) -> None:
+    pulled = pull_source(f"{web.url}/w.gguf?download=true", tmp_path)
+    assert pulled == Pulled(tmp_path / "w.gguf", True, sha256(WEIGHTS).hexdigest(), None)
+    assert contents(tmp_path) == {"w.gguf": WEIGHTS}
+
+
+def test_a_file_of_this_machine_is_copied(tmp_path: Path) -> None:
+    (tmp_path / "w.gguf").write_bytes(WEIGHTS)
+    models = tmp_path / "models"
+    pull_source(f"file:{tmp_path}/w.gguf", models)
+    assert contents(models) == {"w.gguf": WEIGHTS}
+    with pytest.raises(StoreError, match="there is no such file"):
+        pull_source(f"file:{tmp_path}/absent.gguf", models)
+
+
+def test_a_file_that_the_user_put_there_is_kept(tmp_path: Path, web: Web) -> None:
+    (tmp_path / "w.gguf").write_bytes(b"the user's own")
+    assert pull_source(f"{web.url}/w.gguf", tmp_path) == Pulled(tmp_path / "w.gguf", False, None, None)
+    assert web.asked == []
+
+
+def test_a_file_of_the_same_name_from_elsewhere_is_not_taken_for_this_one(tmp_path: Path, web: Web) -> None:
+    web.files["/other/w.gguf"] = b"other"
+    pull_source(f"{web.url}/w.gguf", tmp_path)
+    with pytest.raises(StoreError, match=r"w\.gguf is there already and came from .*Move it away"):
+        pull_source(f"{web.url}/other/w.gguf", tmp_path)
+
+
+@pytest.mark.parametrize("source", ["https://example.org/", "https://example.org/a/..", "hf:acme/.hidden"])
+def test_an_address_without_a_file_name_is_refused(tmp_path: Path, source: str) -> None:
+    with pytest.raises(StoreError, match="name of a file"):
+        pull_source(source, tmp_path)
+
+
+@pytest.mark.parametrize("source", ["https://example.org/a:b.gguf", "FTP://example.org/w.gguf"])
+def test_an_address_that_cannot_be_fetched_is_named(tmp_path: Path, source: str) -> None:
+    with pytest.raises(StoreError, match=f"{source} cannot be fetched: "):
+        pull_source(source, tmp_path)
+
+
+def test_ctrl_c_keeps_what_has_arrived(tmp_path: Path, web: Web) -> None:
+    def interrupt(description: str, done: int, total: int | None) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    web.faults = [truncate]
+    with pytest.raises(KeyboardInterrupt):
+        pull_source(f"{web.url}/w.gguf", tmp_path, interrupt)
+    assert not (tmp_path / "w.gguf").exists()
+    assert unfinished_bytes(tmp_path) == 1000
+    pull_source(f"{web.url}/w.gguf", tmp_path)
+    assert contents(tmp_path) == {"w.gguf": WEIGHTS}
+    assert web.ranges() == [None, "bytes=1000-"]
+
+
+def test_a_pull_that_was_killed_is_gone_on_from(tmp_path: Path, web: Web) -> None:
+    web.faults = [stall]
+    with start_pull(web, tmp_path) as process:
+        wait_until(lambda: unfinished_bytes(tmp_path) == 1000)
+        process.send_signal(signal.SIGKILL)
+    assert not (tmp_path / "w.gguf").exists()
+    pull_source(f"{web.url}/w.gguf", tmp_path)
+    assert web.ranges() == [None, "bytes=1000-"]
+    assert contents(tmp_path) == {"w.gguf": WEIGHTS}
+
+
+def test_of_two_processes_one_downloads_and_the_other_waits(tmp_path: Path, web: Web) -> None:
+    arrived, go_on = threading.Event(), threading.Event()
+    web.faults = [hold_until(arrived, go_on)]
+    waits = threading.Event()
+
+    def watch(description: str, done: int, total: int | None) -> None:
+        if description == "wait for another pull of w.gguf":
+            waits.set()
+            go_on.set()
+
+    with start_pull(web, tmp_path) as process:
+        assert arrived.wait(30)
+        assert not pull_source(f"{web.url}/w.gguf", tmp_path, watch).is_new
+        assert process.stdout is not None
+        assert process.stdout.read().strip() == "True"
+    assert waits.is_set()
+    assert len(web.asked) == 1
+    assert contents(tmp_path) == {"w.gguf": WEIGHTS}
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from core.engine.text import TextStream
+from core.prompt.cleanup import Cleanup
 
 
 def run(stops: list[str], pieces: list[bytes]) -> tuple[list[str], bool]:
@@ -67,3 +68,23 @@ def test_no_part_of_a_stop_string_is_ever_sent() -> None:
     for pieces in cuts(b"ab<|x|>c"):
         deltas, _ = run(["<|x|>"], pieces)
         assert "".join(deltas) == "ab"
+
+
+def test_stop_strings_are_judged_before_the_text_is_cleaned_up() -> None:
+    cleanup = Cleanup(cutstrings=["x"], trimsuffix=["\n"])
+    for pieces in cuts(b"axb\n##c"):
+        stream = TextStream(["##"], cleanup.stream())
+        assert "".join(stream.feed(piece) for piece in pieces if not stream.stopped) == "ab"
+    stream = TextStream(["ab"], cleanup.stream())
+    assert stream.feed(b"axb") + stream.flush() == "ab"
+    assert not stream.stopped
+
+
+def test_what_the_clean_up_holds_comes_when_the_text_ends() -> None:
+    cleanup = Cleanup(extract_regex=["[0-9]+"], reply_prefix="=")
+    stream = TextStream(["##"], cleanup.stream())
+    assert stream.feed(b"a 42") + stream.feed(b" b#") == ""
+    assert stream.feed(b"#") == "42"
+    assert stream.stopped
+    stream = TextStream([], cleanup.stream())
+    assert stream.feed(b"a") + stream.flush() == "=a"

@@ -32,10 +32,14 @@ class DocumentError(Exception):
 
 @dataclass
 class Document:
-    """`value` is a dict, list, str or None; `lines` and `repeated` name keys by their path from the top."""
+    """`value` is a dict, list, str or None; the others name keys by their path from the top.
+
+    `text_lines` is where the text of a `|` block begins, so that a line within the text is a line of the file.
+    """
 
     value: Any = None
     lines: dict[KeyPath, int] = field(default_factory=dict)
+    text_lines: dict[KeyPath, int] = field(default_factory=dict)
     repeated: list[KeyPath] = field(default_factory=list)
 
 
@@ -53,7 +57,7 @@ def parse_document(text: str) -> Document:
             document.value = _Builder(document).build(node, ())
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise DocumentError(f"not valid YAML: {error.problem or error.context}", line) from error
+        raise DocumentError(f"not valid YAML: {error.problem or error.context}: correct this line", line) from error
     except yaml.YAMLError as error:
         raise DocumentError(f"not valid YAML: {' '.join(str(error).split())}") from error
     except RecursionError as error:
@@ -69,11 +73,13 @@ class _Builder:
     def build(self, node: yaml.Node, path: KeyPath) -> Any:
         self._num_values += 1
         if self._num_values > MAX_VALUES:
-            raise DocumentError(f"more than {MAX_VALUES} values once aliases are expanded", _line(node))
+            raise DocumentError(f"more than {MAX_VALUES} values once aliases are expanded: shorten it", _line(node))
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return self._sequence(node, path)
+        if isinstance(node, yaml.ScalarNode) and node.style == "|":
+            self._document.text_lines[path] = _line(node) + 1
         return None if node.tag == _NULL else node.value
 
     def _sequence(self, node: yaml.SequenceNode, path: KeyPath) -> list[Any]:
@@ -108,14 +114,14 @@ class _Builder:
         values: dict[str, Any] = {}
         for source in reversed(sources):
             if not isinstance(source, yaml.MappingNode):
-                raise DocumentError("`<<` can only merge a map", _line(source))
+                raise DocumentError("`<<` can only merge a map: name one with `&`", _line(source))
             values |= self.build(source, path)
         return values
 
 
 def _key(node: yaml.Node) -> str:
     if not isinstance(node, yaml.ScalarNode):
-        raise DocumentError("a key must be text", _line(node))
+        raise DocumentError("a key must be text: write it without brackets", _line(node))
     return str(node.value)
 
 

@@ -1,6 +1,7 @@
 """What one model's YAML says, in LocalAI's names, typed and frozen.
 
 None means "not set": defaults belong to whoever uses a value, and a request's own value must be told from the file's.
+Keys that have a type here and no effect yet are named in `core.config.notices`.
 """
 
 from __future__ import annotations
@@ -11,37 +12,23 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
-from core.config.scalars import Bool, Count, CountOrAll, Float, Int, Words, to_flash_attention, to_list
-from core.config.weights import locate_weights
+from core.config.function import Function
+from core.config.parameters import Parameters
+from core.config.scalars import Bool, Count, CountOrAll, Float, Int, Ratio, Words, to_flash_attention, to_list
+from core.config.templates import TemplateKind, TemplateSource
+from core.config.weights import locate_weights, require_inside
 
 MAX_SEQUENCES = 256
 """llama.cpp aborts the process above this many sequence ids; slots and holders share them."""
 
-Probability = Annotated[Float, Field(ge=0, le=1)]
-Penalty = Annotated[Float, Field(ge=-2, le=2)]
+Compat = Literal["strict"]
+Profile = Literal["current", "v2.8"]
 NotNegative = Annotated[Int, Field(ge=0)]
-
-
-class Parameters(BaseModel, frozen=True):
-    """Sampling settings, which a request may override, and the path of the weights. No `seed`: a new one each time."""
-
-    model: str | None = None
-    temperature: Annotated[Float, Field(ge=0)] | None = None
-    # llama.cpp takes anything above 1 for "off", and LocalAI's own manual shows `top_p: 80` (swapped with top_k).
-    top_p: Annotated[Float, Field(ge=0), AfterValidator(lambda p: min(p, 1.0))] | None = None
-    top_k: CountOrAll | None = None
-    min_p: Probability | None = None
-    max_tokens: Count = None
-    seed: Annotated[Int, AfterValidator(lambda seed: None if seed == -1 else seed)] | None = None
-    # LocalAI writes "no penalty" as 0, by which llama.cpp would divide.
-    repeat_penalty: Annotated[Float, Field(ge=0), AfterValidator(lambda penalty: penalty or None)] | None = None
-    presence_penalty: Penalty | None = None
-    frequency_penalty: Penalty | None = None
-    batch: Count = None
+InsideFolder = Annotated[str, AfterValidator(require_inside)]
 
 
 class Template(BaseModel, frozen=True):
-    """Prompt templates: each the name of a .tmpl file beside the weights or the template itself."""
+    """Prompt templates as written: each the name of a .tmpl file or the template itself (`core.config.templates`)."""
 
     chat: str | None = None
     chat_message: str | None = None
@@ -54,28 +41,54 @@ class Template(BaseModel, frozen=True):
     reply_prefix: str | None = None
 
 
+class DownloadFile(BaseModel, frozen=True):
+    filename: InsideFolder = ""
+    uri: str = ""
+    sha256: str = ""
+
+
 class ModelConfig(BaseModel, frozen=True):
     """One served model. `root` is the models folder, `source` the YAML file it was read from."""
 
     name: str
     root: Path
     source: Path | None = None
+    templates: Mapping[TemplateKind, TemplateSource] = Field(default_factory=dict)
+    """The templates' texts, found and checked by the reader; never from the YAML."""
+
     backend: Annotated[str, AfterValidator(str.lower)] | None = None
+    type: str | None = None
     parameters: Parameters = Parameters()
+    embeddings: Bool | None = None
+    known_usecases: Words = ()
+
     context_size: Count = None
+    trained_context: bool = False
+    """Whether `context_size` is -1: the model's whole trained window."""
     threads: Count = None
     threads_batch: Count = None
     gpu_layers: CountOrAll | None = None
     f16: Bool | None = None
     mmap: Bool | None = None
     mmlock: Bool | None = None
-    embeddings: Bool | None = None
     flash_attention: Annotated[Literal["auto", "on", "off"], BeforeValidator(to_flash_attention)] | None = None
+
     system_prompt: str | None = None
-    stopwords: Words = ()
     roles: Mapping[str, str] = Field(default_factory=dict)
     template: Template = Template()
+    function: Function = Function()
+    stopwords: Words = ()
+    cutstrings: Words = ()
+    extract_regex: Words = ()
+    trimspace: Words = ()
+    trimsuffix: Words = ()
+    mirostat: Annotated[Int, Field(ge=0, le=2)] | None = None
+    mirostat_tau: Ratio | None = None
+    mirostat_eta: Ratio | None = None
+
     options: Words = ()
+    compat: Compat | None = None
+    defaults: Profile | None = None
     slots: Annotated[Int, Field(ge=1, le=MAX_SEQUENCES)] | None = None
     holders: Annotated[Int, Field(ge=0, le=MAX_SEQUENCES)] | None = None
     kv: Literal["unified", "split"] | None = None
@@ -83,6 +96,32 @@ class ModelConfig(BaseModel, frozen=True):
     default_max_tokens: Count = None
     max_queue: NotNegative | None = None
     normalize: Bool | None = None
+
+    grammar: str | None = None
+    mmproj: InsideFolder | None = None
+    draft_model: str | None = None
+    n_draft: Int | None = None
+    prompt_cache_path: str | None = None
+    prompt_cache_all: Bool | None = None
+    prompt_cache_ro: Bool | None = None
+    cache_type_k: str | None = None
+    cache_type_v: str | None = None
+    rope_scaling: str | None = None
+    yarn_ext_factor: Float | None = None
+    yarn_attn_factor: Float | None = None
+    yarn_beta_fast: Float | None = None
+    yarn_beta_slow: Float | None = None
+    lora_adapter: str | None = None
+    lora_adapters: Words = ()
+    lora_base: str | None = None
+    lora_scale: Float | None = None
+    tensor_split: str | None = None
+    main_gpu: str | None = None
+    numa: Bool | None = None
+    low_vram: Bool | None = None
+    no_mulmatq: Bool | None = None
+    download_files: tuple[DownloadFile, ...] = ()
+    feature_flags: Mapping[str, Bool] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -94,6 +133,13 @@ class ModelConfig(BaseModel, frozen=True):
         parallel = [value for key, _, value in options if key in ("parallel", "n_parallel")]
         return {**data, "slots": parallel[-1]} if parallel else data
 
+    @model_validator(mode="before")
+    @classmethod
+    def _trained_context(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        return {**data, "trained_context": str(data.get("context_size")).strip() == "-1"}
+
     @model_validator(mode="after")
     def _sequences_within_limit(self) -> Self:
         if (self.slots or 0) + (self.holders or 0) > MAX_SEQUENCES:
@@ -101,6 +147,18 @@ class ModelConfig(BaseModel, frozen=True):
         return self
 
     @property
+    def wants_trained_context(self) -> bool:
+        """Whether contexts are as long as the weights allow: by `context_size: -1`, in v2.8 also where it is unset."""
+        return self.trained_context or (self.defaults == "v2.8" and self.context_size is None)
+
+    @property
+    def place(self) -> str:
+        """Where the config stands, to begin an error with."""
+        return str(self.source or self.name)
+
+    @property
     def weights(self) -> Path:
         """The file or folder of the weights, always inside `root`; raises ModelUnusable where there is none."""
-        return locate_weights(self.root, self.parameters.model or self.name, asked_by=str(self.source or self.name))
+        model = self.parameters.model or self.name
+        uris = {file.filename: file.uri for file in self.download_files if file.uri}
+        return locate_weights(self.root, model, asked_by=self.place, pull=uris.get(model, self.name))

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 _BASES = {"0x": 16, "0o": 8, "0b": 2}
 _TRUE = {"true", "yes", "on", "y"}
@@ -85,4 +85,7 @@ Float = Annotated[float, BeforeValidator(to_float)]
 Bool = Annotated[bool, BeforeValidator(to_bool)]
 Count = Annotated[Annotated[int, Field(ge=1, le=MAX_INT32)] | None, BeforeValidator(to_count)]
 CountOrAll = Annotated[int, BeforeValidator(to_int), Field(ge=-1, le=MAX_INT32)]
+Probability = Annotated[Float, Field(ge=0, le=1)]
+Ratio = Annotated[Float, Field(ge=0), AfterValidator(lambda ratio: ratio or None)]
+"""None for 0, by which LocalAI means "not set"."""
 Words = Annotated[tuple[str, ...], BeforeValidator(to_list)]

@@ -2,34 +2,93 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from core.errors import ModelUnusable
+from core.config.problem import ConfigFault
 
 CONTAINER_ROOT = PurePosixPath("/build/models")
 """LocalAI's image mounts the models folder here, and people copy the absolute paths into their files."""
 
+_REMOTE = ("huggingface://", "hf://", "github://", "github:", "http://", "https://")
 
-def locate_weights(root: Path, model: str, *, asked_by: str) -> Path:
-    """`model` below `root`. Links are followed: whoever can write into the folder decides what is in it.
 
-    Raises ModelUnusable, beginning with `asked_by`, where the path leads outside or nothing is there.
+def locate_weights(root: Path, model: str, *, asked_by: str, pull: str) -> Path:
+    """`model` below `root`: a path, the path a download of it was saved to, or the folder a Hugging Face id ends in.
+
+    Links are followed: whoever can write into the folder decides what is in it. Raises ConfigFault, which begins with
+    `asked_by`, for a path outside and where nothing is there; then it says that `warmfn pull` of `pull` may help.
     """
-    path = root / _relative(root, model, asked_by)
-    if not path.exists():
-        raise ModelUnusable(
-            f"{asked_by}: weights {model!r} are not in {root}: run `warmfn pull NAME` or put the file there"
-        )
-    return path
+    for path in _candidates(root, model, asked_by):
+        if os.path.exists(path):  # False, too, for a name that no file system takes
+            return path
+    remedy = f"run `warmfn pull {model if is_remote(model) else pull}` or put them there"
+    raise ConfigFault(asked_by, "parameters.model", f"weights {model!r} are not in {root}: {remedy}")
 
 
-def _relative(root: Path, model: str, asked_by: str) -> PurePosixPath:
+def is_remote(model: str) -> bool:
+    return model.startswith(_REMOTE)
+
+
+def require_inside(name: str) -> str:
+    """`name`, if it is a path below the models folder; raises ValueError."""
+    path = PurePosixPath(name)
+    if "\0" in name or ".." in path.parts or (path.is_absolute() and not path.is_relative_to(CONTAINER_ROOT)):
+        raise ValueError(f"{name!r} is not a path inside the models folder: name a file in it")
+    return name
+
+
+def _candidates(root: Path, model: str, asked_by: str) -> Iterator[Path]:
+    if is_remote(model):
+        yield from (root / name for name in _download_names(model) if name not in ("", ".", ".."))
+        return
+    named = _named_folder(root, model)
+    try:
+        yield root / _relative(root, model)
+    except ValueError as error:
+        if not named:
+            raise ConfigFault(asked_by, "parameters.model", str(error)) from None
+    if named:
+        yield named
+
+
+def _relative(root: Path, model: str) -> PurePosixPath:
     path = PurePosixPath(model)
     for base in (CONTAINER_ROOT, root.absolute(), root.resolve()):
         if path.is_relative_to(base):
             path = path.relative_to(base)
-    if path.is_absolute() or ".." in path.parts or path == PurePosixPath() or "\0" in model:
-        raise ModelUnusable(
-            f"{asked_by}: parameters.model {model!r} is not a path inside the models folder: name a file in {root}"
-        )
+    require_inside(str(path))
+    if path.is_absolute() or path == PurePosixPath():
+        raise ValueError(f"{model!r} is not a path inside the models folder: name a file in {root}")
     return path
+
+
+def _named_folder(root: Path, model: str) -> Path | None:
+    """`sentence-transformers/all-MiniLM-L6-v2` and `/opt/all-MiniLM-L6-v2` as the folder of that name in `root`."""
+    path = PurePosixPath(model)
+    if "\0" in model or ".." in path.parts or not path.name:
+        return None
+    folder = root / path.name
+    return folder if os.path.isdir(folder) else None
+
+
+def _download_names(ref: str) -> Iterator[str]:
+    """What LocalAI has saved a download as: now its last part, some versions ago the MD5 of its URL."""
+    base = ref.rpartition("/")[2]
+    yield base
+    yield base.partition("?")[0].partition("@")[0]
+    yield hashlib.md5(https_url(ref).encode(), usedforsecurity=False).hexdigest()
+
+
+def https_url(ref: str) -> str:
+    """The address LocalAI makes of a remote reference."""
+    scheme, _, rest = ref.partition("://") if "://" in ref else ref.partition(":")
+    if scheme in ("http", "https"):
+        return ref
+    path, _, branch = rest.partition("@")
+    owner, repo, file = (*path.split("/", 2), "", "")[:3]
+    if scheme == "github":
+        return f"https://raw.githubusercontent.com/{owner}/{repo}/{branch or 'main'}/{file}"
+    return f"https://huggingface.co/{owner}/{repo}/resolve/{branch or 'main'}/{file}"

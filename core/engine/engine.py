@@ -61,6 +61,7 @@ class Engine:
         self._new: list[Sequence] = []
         self._cancelled: list[Sequence] = []
         self._refusal: CoreError | None = None
+        self._rests = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -73,6 +74,12 @@ class Engine:
     @property
     def num_waiting(self) -> int:
         return len(self._new) + len(self._scheduler.waiting)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether every accepted sequence has ended."""
+        with self._mail:
+            return self._rests and not self._new
 
     def backlog(self) -> tuple[int, int]:
         """(prompt tokens, completion tokens) that accepted sequences may still need, the latter at most."""
@@ -141,7 +148,9 @@ class Engine:
         """Sleep until there is something to do; False once closed."""
         with self._mail:
             while not (self._refusal or self._new or self._cancelled or self._scheduler.has_work):
+                self._rests = True
                 self._mail.wait()
+            self._rests = False
             return self._refusal is None
 
     def _take_mail(self) -> None:

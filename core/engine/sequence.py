@@ -15,16 +15,23 @@ FinishReason = Literal["stop", "length"]
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is chosen; the defaults are neutral. `temperature` 0 is greedy, `seed` None is random."""
+    """How the next token is chosen; the defaults are neutral. `temperature` 0 is greedy, `seed` None is random.
+
+    Penalties see the last `repeat_last_n` tokens of prompt and completion. `mirostat` 1 and 2 are its two versions.
+    """
 
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
     min_p: float = 0.0
+    typical_p: float = 1.0
     repeat_penalty: float = 1.0
+    repeat_last_n: int = 64
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
-    penalty_last_n: int = 64
+    mirostat: Literal[0, 1, 2] = 0
+    mirostat_tau: float = 5.0
+    mirostat_eta: float = 0.1
     logit_bias: tuple[tuple[int, float], ...] = ()
     seed: int | None = None
 

@@ -4,37 +4,51 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable
+from typing import Protocol
+
+
+class TextFilter(Protocol):
+    """Changes a text that comes in pieces. What `feed` and the one last `flush` return is not taken back."""
+
+    def feed(self, text: str) -> str: ...
+    def flush(self) -> str: ...
 
 
 class TextStream:
     """Feed it the bytes of one token after another; it returns the text that nothing to come can take back.
 
     The stop string that is complete first wins (of several that end together, the longest), so the result depends on
-    the text alone and not on how it was cut into tokens.
+    the text alone and not on how it was cut into tokens. What stands before it goes through `text_filter`. The text
+    ends once: with the stop string, which sets `stopped`, or with `flush`.
     """
 
-    def __init__(self, stops: Iterable[str] = ()) -> None:
+    def __init__(self, stops: Iterable[str] = (), text_filter: TextFilter | None = None) -> None:
         self.stopped = False
         self._stops = tuple(stop for stop in stops if stop)
         self._longest = max(map(len, self._stops), default=0)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._filter = text_filter
         self._held = ""
 
     def feed(self, data: bytes) -> str:
         text = self._decoder.decode(data)
         if not self._stops:
-            return text
+            return self._filtered(text)
         self._held += text
         start = self._first_stop()
         if start is not None:
             self.stopped = True
-            text, self._held = self._held[:start], ""
-            return text
-        return self._take(len(self._held) - self._num_partial())
+            self._held = self._held[:start]
+            return self.flush()
+        return self._filtered(self._take(len(self._held) - self._num_partial()))
 
     def flush(self) -> str:
         """What was held back, once no more bytes come. Bytes of an unfinished character are dropped."""
-        return self._take(len(self._held))
+        text = self._filtered(self._take(len(self._held)))
+        return text + self._filter.flush() if self._filter else text
+
+    def _filtered(self, text: str) -> str:
+        return self._filter.feed(text) if self._filter else text
 
     def _take(self, count: int) -> str:
         text, self._held = self._held[:count], self._held[count:]

@@ -11,12 +11,15 @@ import numpy as np
 from core.engine.sequence import Sampling
 from core.llama.model import LlamaModel
 
+MIROSTAT_CANDIDATES = 100
+"""Tokens from which the first mirostat estimates how the probabilities fall; llama.cpp's own number."""
+
 
 class Sampler:
     """Owns one `llama_sampler` chain until `close`.
 
-    Order as in llama.cpp's server: logit bias, penalties, top-k, top-p, min-p, temperature, draw. Penalties see the
-    last `penalty_last_n` tokens of prompt and completion.
+    Order as in llama.cpp's server: logit bias, penalties, top-k, typical-p, top-p, min-p, temperature, draw. Mirostat
+    stands for everything after the penalties but the temperature; a temperature of 0 is greedy with it too.
     """
 
     def __init__(self, sampling: Sampling, model: LlamaModel, prompt: list[int]) -> None:
@@ -26,10 +29,13 @@ class Sampler:
         self._plain = self._greedy
         if sampling.logit_bias:
             self._add_bias(sampling.logit_bias)
-        if (sampling.repeat_penalty, sampling.presence_penalty, sampling.frequency_penalty) != (1.0, 0.0, 0.0):
+        penalties = (sampling.repeat_penalty, sampling.presence_penalty, sampling.frequency_penalty)
+        if penalties != (1.0, 0.0, 0.0) and sampling.repeat_last_n:
             self._add_penalties(sampling, prompt)
         if self._greedy:
             self._add(lib.llama_sampler_init_greedy())
+        elif sampling.mirostat:
+            self._add_mirostat(sampling)
         else:
             self._add_draw(sampling)
 
@@ -54,7 +60,7 @@ class Sampler:
         self._plain = False
 
     def _add_penalties(self, sampling: Sampling, prompt: list[int]) -> None:
-        last_n = sampling.penalty_last_n
+        last_n = sampling.repeat_last_n
         penalties = lib.llama_sampler_init_penalties(
             self._num_vocab, last_n, sampling.repeat_penalty, sampling.frequency_penalty, sampling.presence_penalty
         )
@@ -65,8 +71,21 @@ class Sampler:
 
     def _add_draw(self, sampling: Sampling) -> None:
         self._add(lib.llama_sampler_init_top_k(sampling.top_k))
+        self._add(lib.llama_sampler_init_typical(sampling.typical_p, 1))
         self._add(lib.llama_sampler_init_top_p(sampling.top_p, 1))
         self._add(lib.llama_sampler_init_min_p(sampling.min_p, 1))
         self._add(lib.llama_sampler_init_temp(sampling.temperature))
-        seed = secrets.randbits(32) if sampling.seed is None else sampling.seed
-        self._add(lib.llama_sampler_init_dist(ctypes.c_uint32(seed).value))
+        self._add(lib.llama_sampler_init_dist(_seed(sampling)))
+
+    def _add_mirostat(self, sampling: Sampling) -> None:
+        self._add(lib.llama_sampler_init_temp(sampling.temperature))
+        seed, tau, eta = _seed(sampling), sampling.mirostat_tau, sampling.mirostat_eta
+        if sampling.mirostat == 1:
+            self._add(lib.llama_sampler_init_mirostat(self._num_vocab, seed, tau, eta, MIROSTAT_CANDIDATES))
+        else:
+            self._add(lib.llama_sampler_init_mirostat_v2(seed, tau, eta))
+
+
+def _seed(sampling: Sampling) -> int:
+    seed = secrets.randbits(32) if sampling.seed is None else sampling.seed
+    return ctypes.c_uint32(seed).value

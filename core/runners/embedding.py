@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.coalesce import Coalescer, Limits
+from core.config.model import ModelConfig
 from core.errors import ContextLengthExceeded, DecodeFailed, InvalidRequest, ModelUnusable
 
 logger = logging.getLogger("warmfn.embedding")
@@ -113,6 +114,14 @@ class EmbeddingRunner:
         long = min(self.max_tokens, self._backend.batch_tokens) - len(self._prefix) - len(self._suffix)
         [token] = self._backend.tokenize(["a"], add_special=False)
         self.embed([token[:1], token[:1] * max(long, 1)]).result()
+
+    @property
+    def is_idle(self) -> bool:
+        return self._coalescer.is_idle
+
+    def adopt(self, config: ModelConfig) -> bool:
+        """Nothing in a config changes vectors without a load."""
+        return False
 
     def close(self) -> None:
         """End the worker and free the model; calls under way get ShuttingDown."""

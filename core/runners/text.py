@@ -8,17 +8,25 @@ from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Any, ClassVar, Literal, Protocol
 
+from core.config.defaults import sampling_defaults
 from core.config.model import ModelConfig
 from core.engine.engine import Decoder, Engine
 from core.engine.scheduler import Scheduler
 from core.engine.sequence import Sampling, Sequence, Update
 from core.engine.slots import Slots
 from core.engine.text import TextStream
-from core.errors import ContextLengthExceeded, InvalidRequest, ModelUnusable, QueueFull
+from core.errors import ContextLengthExceeded, InvalidRequest, QueueFull
+from core.prompt.cleanup import cleanup_of
+from core.prompt.prompts import OwnTemplate, Prompts
 from core.speed import Speed
 
-SAMPLING_DEFAULTS = Sampling(temperature=0.9, top_k=40, top_p=0.95)
-"""LocalAI's; a model's YAML overrides them, a request overrides both."""
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a model is to go on from; `text` is empty where the request gave tokens."""
+
+    tokens: list[int]
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,10 +62,6 @@ class TextModel(Protocol):
     def close(self) -> None: ...
 
 
-class ChatTemplate(Protocol):
-    def render(self, messages: List[Mapping[str, Any]]) -> str: ...
-
-
 class ContextOwner(Decoder, Protocol):
     def free(self) -> None: ...
 
@@ -73,15 +77,15 @@ class TextRunner:
         model: TextModel,
         context: ContextOwner,
         limits: Limits,
-        template: ChatTemplate | None,
+        template: OwnTemplate | None,
     ) -> None:
         self.name = config.name
         self.limits = limits
         self.speed = Speed()
-        self._config = config
         self._model = model
         self._context = context
         self._template = template
+        self._behave(config)
         slots = Slots(
             context,
             num_slots=limits.slots,
@@ -95,6 +99,20 @@ class TextRunner:
             context, scheduler, max_queue=limits.max_queue, on_step=self.speed.observe, name=config.name
         )
         self.engine.start()
+
+    @property
+    def is_idle(self) -> bool:
+        return self.engine.is_idle
+
+    def adopt(self, config: ModelConfig) -> bool:
+        """Prompts, stop strings, clean-up and sampling change from one request to the next; all else needs a load."""
+        if _without_manners(config) != _without_manners(self._config):
+            return False
+        self._behave(config)
+        return True
+
+    def _behave(self, config: ModelConfig) -> None:
+        self._config, self._prompts, self._cleanup = config, Prompts(config, self._template), cleanup_of(config)
 
     def close(self) -> None:
         self.engine.close()
@@ -116,48 +134,48 @@ class TextRunner:
         if update.error:
             raise update.error
 
-    def chat_prompt(self, messages: List[Mapping[str, Any]]) -> list[int]:
-        """Render the model's chat template and tokenize what it prints."""
-        if self._template is None:
-            raise ModelUnusable(
-                f"{self.name} has no chat template: its GGUF carries none and its YAML names none. "
-                "Use /v1/completions, or a model made for chat"
-            )
-        return self.text_prompt(self._template.render(messages))
+    def chat_prompt(self, messages: List[Mapping[str, Any]]) -> Prompt:
+        """What the model's templates make of `messages`."""
+        return self._text_prompt(self._prompts.chat(messages))
 
-    def text_prompt(self, text: str) -> list[int]:
-        """Tokens with exactly one BOS where the model wants one, whether or not the text begins with it."""
-        tokens = self._model.tokenize(text, add_special=False, parse_special=True)
-        if self._model.adds_bos and tokens[:1] != [self._model.bos]:
-            tokens.insert(0, self._model.bos)
-        return tokens
+    def completion_prompt(self, text: str) -> Prompt:
+        """`text`, through the model's template for completions if it has one."""
+        return self._text_prompt(self._prompts.completion(text))
 
-    def token_prompt(self, tokens: list[int]) -> list[int]:
+    def edit_prompt(self, text: str, instruction: str) -> Prompt:
+        return self._text_prompt(self._prompts.edit(text, instruction))
+
+    def token_prompt(self, tokens: list[int]) -> Prompt:
         """A prompt given as this model's own token ids is taken as it is."""
         self._model.check_tokens(tokens, param="prompt")
-        return tokens
+        return Prompt(tokens)
 
     def submit(
         self,
-        prompt: list[int],
+        prompt: Prompt,
         deliver: Callable[[Update], None],
         *,
         max_tokens: int | None = None,
         stop: List[str] = (),
-        ignore_eos: bool = False,
+        ignore_eos: bool | None = None,
+        echo: bool | None = None,
         **sampling: Any,
     ) -> Sequence:
         """Queue one completion. Values that are None come from the model's YAML, then from the defaults.
 
-        Raises ContextLengthExceeded, InvalidRequest, QueueFull or ShuttingDown; nothing is queued then.
+        A `max_tokens` of -1 is as many as the context has room for; `echo` puts the prompt before the text. Raises
+        ContextLengthExceeded, InvalidRequest, QueueFull or ShuttingDown; nothing is queued then.
         """
+        own = self._config.parameters
+        echoed = prompt.text if (own.echo if echo is None else echo) else ""
+        goes_on = own.ignore_eos if ignore_eos is None else ignore_eos
         seq = Sequence(
-            prompt,
-            self._max_tokens(len(prompt), max_tokens),
+            prompt.tokens,
+            self._max_tokens(len(prompt.tokens), max_tokens),
             deliver,
             self._sampling(sampling),
-            frozenset() if ignore_eos else self._model.end_tokens,
-            TextStream([*self._config.stopwords, *stop]),
+            frozenset() if goes_on else self._model.end_tokens,
+            TextStream([*self._config.stopwords, *stop], self._cleanup.stream(echo=echoed)),
         )
         try:
             self.engine.submit(seq)
@@ -165,24 +183,36 @@ class TextRunner:
             raise QueueFull(error.message, retry_after=self._seconds_to_a_place()) from None
         return seq
 
+    def _text_prompt(self, text: str) -> Prompt:
+        """Tokens with exactly one BOS where the model wants one, whether or not the text begins with it."""
+        tokens = self._model.tokenize(text, add_special=False, parse_special=True)
+        if self._model.adds_bos and tokens[:1] != [self._model.bos]:
+            tokens.insert(0, self._model.bos)
+        return Prompt(tokens, text)
+
     def _max_tokens(self, num_prompt: int, asked: int | None) -> int:
         if not num_prompt:
             raise InvalidRequest("the prompt is empty: send at least one token", param="prompt")
         room = self.limits.context_size - num_prompt
-        if room < (asked or 1):
+        least = max(asked or 1, 1)
+        if room < least:
             raise ContextLengthExceeded(
                 f"{self.name} takes {self.limits.context_size} tokens, prompt and completion together; the prompt has "
-                f"{num_prompt} and the completion may have {asked or 1}: shorten the prompt or lower max_tokens",
+                f"{num_prompt} and the completion may have {least}: shorten the prompt or lower max_tokens",
                 prompt_tokens=num_prompt,
                 context_size=self.limits.context_size,
                 max_tokens=asked,
             )
+        if asked == -1:
+            return room
         return asked or min(self._config.parameters.max_tokens or self.limits.default_max_tokens, room)
 
     def _sampling(self, asked: Mapping[str, Any]) -> Sampling:
         own = self._config.parameters.model_dump(include=set(Sampling.__dataclass_fields__), exclude_none=True)
         requested = {name: value for name, value in asked.items() if value is not None}
-        sampling = replace(SAMPLING_DEFAULTS, **(own | requested))
+        sampling = replace(Sampling(), **{**sampling_defaults(self._config), **own, **requested})
+        if sampling.repeat_last_n == -1:
+            sampling = replace(sampling, repeat_last_n=self.limits.context_size)
         self._model.check_tokens([token for token, _ in sampling.logit_bias], param="logit_bias")
         return sampling
 
@@ -190,3 +220,16 @@ class TextRunner:
         """Time in which all accepted work is done, over the number of requests it frees."""
         requests = self.engine.num_running + self.engine.num_waiting
         return self.speed.seconds(*self.engine.backlog()) / max(requests, 1)
+
+
+_MANNERS = {
+    *("source", "compat", "defaults", "roles", "system_prompt", "template", "templates"),
+    *("stopwords", "cutstrings", "extract_regex", "trimspace", "trimsuffix"),
+}
+_LOADED_PARAMETERS = {"model", "batch", "rope_freq_base", "rope_freq_scale"}
+
+
+def _without_manners(config: ModelConfig) -> dict[str, Any]:
+    """What of a config decides about weights, context and batches."""
+    loaded = config.model_dump(exclude=_MANNERS | {"parameters"})
+    return loaded | config.parameters.model_dump(include=_LOADED_PARAMETERS)

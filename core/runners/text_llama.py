@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+
 from core.config.model import ModelConfig
+from core.config.problem import Problem
 from core.errors import ModelUnusable
 from core.host import available_cpus, available_memory
 from core.llama.context import ContextSettings, LlamaContext
 from core.llama.model import LlamaModel, open_model
 from core.prompt.chat_template import ChatTemplate
+from core.prompt.lint import lint
 from core.runners.text import Limits, TextRunner
+
+logger = logging.getLogger("warmfn.text")
 
 DEFAULT_SLOTS = 4
 DEFAULT_BATCH = 1024
@@ -37,11 +43,22 @@ def load(config: ModelConfig) -> TextRunner:
     try:
         limits = plan_limits(config, model, available_memory())
         template = chat_template(model)
+        for problem in lint(config, template, model):
+            logger.warning("%s", problem)
         context = LlamaContext(model, context_settings(config, model, limits))
     except ModelUnusable:
         model.close()
         raise
     return TextRunner(config, model, context, limits, template)
+
+
+def examine_prompts(config: ModelConfig) -> list[Problem]:
+    """What the prompts of a model get wrong, by its vocabulary alone. Raises ModelUnusable."""
+    model = LlamaModel(config.weights, vocab_only=True)
+    try:
+        return lint(config, chat_template(model), model)
+    finally:
+        model.close()
 
 
 def chat_template(model: LlamaModel) -> ChatTemplate | None:
@@ -86,7 +103,8 @@ def plan_limits(config: ModelConfig, model: LlamaModel, memory: int | None) -> L
     at 8 x 600 tokens doubles the time of a step. One pool is for a GPU, where masked cells are skipped, for contexts
     that fit only when not all are long, and for whoever says `kv: unified`. Raises ModelUnusable if it cannot fit.
     """
-    context_size = config.context_size or min(model.context_train, MAX_DEFAULT_CONTEXT)
+    longest = model.context_train if config.wants_trained_context else MAX_DEFAULT_CONTEXT
+    context_size = config.context_size or min(model.context_train, longest)
     slots = config.slots or DEFAULT_SLOTS
     room = memory // 2 // model.kv_bytes_per_token if memory is not None else slots * context_size
     if config.kv == "split" and config.kv_tokens:

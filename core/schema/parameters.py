@@ -1,4 +1,4 @@
-"""Reading a request body: wrong types, parameters we do not support, and names nobody knows."""
+"""Reading a request: wrong types, parameters we do not support, and names nobody knows."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from core.errors import InvalidRequest
 
 
-class RequestBody(BaseModel):
-    """A body with strict JSON types; `warnings` names what was accepted but has no effect.
+class Payload(BaseModel):
+    """An object with strict JSON types; `warnings` names what was accepted but has no effect.
 
     A parameter of OpenAI's that would change the result and is not supported is refused by name. One that changes
     nothing here is accepted. An unknown one is ignored with a warning, since old examples and typing errors abound.
@@ -20,7 +20,7 @@ class RequestBody(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="allow")
 
-    unsupported: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    unsupported: ClassVar[dict[str, tuple[Any, ...]]] = {}
     """Parameter -> the values that ask for nothing special."""
     without_effect: ClassVar[frozenset[str]] = frozenset(
         {"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"}
@@ -49,6 +49,12 @@ class RequestBody(BaseModel):
         close = difflib.get_close_matches(name, type(self).model_fields, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         return f"unknown parameter {name!r} was ignored{hint}"
+
+
+class RequestBody(Payload):
+    """What is asked of a model. Without a name the service chooses one."""
+
+    model: str | None = None
 
 
 def _explain(error: ValidationError) -> InvalidRequest:

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
+ID_PREFIXES = {"chat.completion": "chatcmpl", "text_completion": "cmpl", "edit": "edit"}
+
 
 @dataclass(frozen=True)
 class Heading:
     """What every object of one reply repeats: its id, time and model."""
 
-    kind: Literal["chat.completion", "text_completion"]
+    kind: Literal["chat.completion", "text_completion", "edit"]
     model: str
     created: int = field(default_factory=lambda: int(time.time()))
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -34,9 +36,8 @@ class Heading:
         return self._object("chat.completion.chunk" if self.kind == "chat.completion" else self.kind, choices)
 
     def _object(self, name: str, choices: list[Object]) -> Object:
-        prefix = "chatcmpl" if self.kind == "chat.completion" else "cmpl"
         return {
-            "id": f"{prefix}-{self.id}",
+            "id": f"{ID_PREFIXES[self.kind]}-{self.id}",
             "object": name,
             "created": self.created,
             "model": self.model,

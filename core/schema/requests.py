@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import BaseModel, Field, field_validator
 
 from core.errors import InvalidRequest
-from core.schema.parameters import RequestBody
+from core.prompt.pattern import compile_pattern
+from core.schema.messages import Message
+from core.schema.parameters import Payload, RequestBody
 
 MAX_SEED = 2**32 - 2
 """llama.cpp's seeds have 32 bits and the largest means "random", as -1 does in requests; others are folded into it."""
+
+PENALTIES = ("repeat_penalty", "repeat_last_n", "presence_penalty", "frequency_penalty")
+DRAW = ("top_k", "top_p", "min_p", "typical_p")
+SAMPLING = ("temperature", *DRAW, *PENALTIES, "mirostat", "mirostat_tau", "mirostat_eta")
+"""Fields that say how the next token is chosen; mirostat takes the place of DRAW."""
 
 
 class StreamOptions(BaseModel, strict=True):
@@ -20,23 +27,44 @@ class StreamOptions(BaseModel, strict=True):
 
 
 class Generation(RequestBody):
-    """What chat and completions share. None means "not given": the model's YAML decides then."""
+    """What chat, completions and edits share. None means "not given": the model's YAML decides then.
 
-    model: str
+    `max_tokens` 0 and -1 are LocalAI's "no limit": until the model ends or the context is full.
+    """
+
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=-1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=-1)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=0)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    typical_p: Annotated[float, Field(ge=0, le=1)] | None = None
     repeat_penalty: Annotated[float, Field(gt=0, le=2)] | None = None
+    repeat_last_n: Annotated[int, Field(ge=-1)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    mirostat: Literal[0, 1, 2] | None = None
+    mirostat_tau: Annotated[float, Field(ge=0)] | None = None
+    mirostat_eta: Annotated[float, Field(ge=0)] | None = None
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
     seed: int | None = None
     stop: str | list[str] | None = None
     ignore_eos: bool | None = None
+
+    unsupported: ClassVar[dict[str, tuple[Any, ...]]] = {
+        "n": (1,),
+        "backend": ("",),
+        "grammar": ("",),
+        "grammar_json_functions": ({},),
+        "negative_prompt": ("",),
+        "negative_prompt_scale": (0,),
+        "rope_freq_base": (0,),
+        "rope_freq_scale": (0,),
+        "tfz": (0, 1),
+    }
+    without_effect = RequestBody.without_effect | {"batch", "language", "n_keep"}
 
     @field_validator("logit_bias")
     @classmethod
@@ -45,42 +73,33 @@ class Generation(RequestBody):
             raise ValueError(f"its keys are token ids; {wrong!r} is none")
         return bias
 
+    @property
+    def warnings(self) -> list[str]:
+        warnings = super().warnings
+        if None not in (self.max_tokens, self.max_completion_tokens) and self.max_tokens != self.max_completion_tokens:
+            warnings.append(
+                f"max_completion_tokens ({self.max_completion_tokens}) wins over max_tokens ({self.max_tokens})"
+            )
+        unused = [name for name in DRAW if getattr(self, name) is not None] if self.mirostat else []
+        return warnings + [f"{name} has no effect beside mirostat" for name in unused]
+
     def sampling(self) -> dict[str, Any]:
-        """Keyword arguments for `TextRunner.submit`."""
-        names = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "presence_penalty", "frequency_penalty")
-        return {name: getattr(self, name) for name in names} | {
+        """Keyword arguments for `TextRunner.submit`; a `max_tokens` of -1 is no limit."""
+        limit = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
+        return {name: getattr(self, name) for name in SAMPLING} | {
             "logit_bias": tuple((int(token), bias) for token, bias in (self.logit_bias or {}).items()) or None,
             "seed": None if self.seed in (None, -1) else self.seed % (MAX_SEED + 1),
-            "max_tokens": self.max_tokens,
+            "max_tokens": -1 if limit == 0 else limit,
             "stop": [self.stop] if isinstance(self.stop, str) else self.stop or [],
-            "ignore_eos": bool(self.ignore_eos),
+            "ignore_eos": self.ignore_eos,
         }
-
-
-class ContentPart(BaseModel, strict=True):
-    """One part of a message's content; only text is understood."""
-
-    type: Literal["text"]
-    text: str
-
-
-class Message(BaseModel, strict=True, extra="allow"):
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[ContentPart] | None = None
-
-    def as_template_sees_it(self) -> dict[str, Any]:
-        """Parts are joined, `developer` is `system`, absent content is empty; other fields stay as they came."""
-        parts = self.content if isinstance(self.content, list) else [ContentPart(type="text", text=self.content or "")]
-        role = "system" if self.role == "developer" else self.role
-        return {**(self.__pydantic_extra__ or {}), "role": role, "content": "".join(part.text for part in parts)}
 
 
 class ChatRequest(Generation):
     messages: Annotated[list[Message], Field(min_length=1)]
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
 
-    unsupported: ClassVar[Mapping[str, tuple[Any, ...]]] = {
-        "n": (1,),
+    unsupported = Generation.unsupported | {
+        "echo": (False,),
         "tools": ([],),
         "tool_choice": ("none", "auto"),
         "functions": ([],),
@@ -97,33 +116,44 @@ class ChatRequest(Generation):
     }
     without_effect = Generation.without_effect | {"parallel_tool_calls"}
 
-    def sampling(self) -> dict[str, Any]:
-        asked = {self.max_tokens, self.max_completion_tokens} - {None}
-        if len(asked) == 2:
-            raise InvalidRequest("max_tokens and max_completion_tokens differ: send one", param="max_tokens")
-        return super().sampling() | {"max_tokens": next(iter(asked), None)}
-
 
 class CompletionRequest(Generation):
-    prompt: str | list[str] | list[int] | list[list[int]]
+    """`echo` puts each prompt before its completion."""
 
-    unsupported: ClassVar[Mapping[str, tuple[Any, ...]]] = {
-        "n": (1,),
-        "best_of": (1,),
-        "echo": (False,),
-        "suffix": ("",),
-        "logprobs": (0,),
-    }
+    prompt: str | list[str] | list[int] | list[list[int]]
+    echo: bool | None = None
+
+    unsupported = Generation.unsupported | {"best_of": (1,), "suffix": ("",), "logprobs": (0,)}
+
+    def sampling(self) -> dict[str, Any]:
+        return super().sampling() | {"echo": self.echo}
 
     def prompts(self) -> list[str] | list[list[int]]:
         """One entry for each choice of the reply."""
         if not self.prompt:
             raise InvalidRequest("prompt is empty: send at least one token", param="prompt")
-        return _listed(self.prompt)
+        prompts = _listed(self.prompt)
+        if self.echo and not isinstance(prompts[0], str):
+            raise InvalidRequest("echo gives back text, not tokens: send the prompt as text, or no echo", param="echo")
+        return prompts
+
+
+class EditRequest(Generation):
+    """OpenAI's old route: a model changes `input` as the `instruction` says."""
+
+    instruction: str
+    input: str | list[str] = ""
+
+    unsupported = Generation.unsupported | {"echo": (False,), "stream": (False,)}
+
+    def inputs(self) -> list[str]:
+        """One entry for each choice of the reply."""
+        if self.input == []:
+            raise InvalidRequest("input is an empty list: send at least one text", param="input")
+        return [self.input] if isinstance(self.input, str) else self.input
 
 
 class EmbeddingRequest(RequestBody):
-    model: str
     input: str | list[str] | list[int] | list[list[int]]
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = None
@@ -131,6 +161,22 @@ class EmbeddingRequest(RequestBody):
     def inputs(self) -> list[str] | list[list[int]]:
         """One entry for each vector of the reply."""
         return _listed(self.input)
+
+
+class ModelsQuery(Payload):
+    """What `GET /v1/models` may be asked in its URL: `?filter=REGEX&excludeConfigured=false`."""
+
+    filter: str = ""
+    exclude_configured: Annotated[bool, Field(alias="excludeConfigured", strict=False)] = True
+    """Whether weights that a YAML names are listed under the YAML's name only."""
+
+    def selector(self) -> Callable[[str], bool]:
+        """Whether a name matches `filter`; raises InvalidRequest if that is no regular expression of Go's."""
+        try:
+            expression = compile_pattern(self.filter)
+        except ValueError as error:
+            raise InvalidRequest(f"filter: {error}", param="filter") from None
+        return lambda name: expression.search(name) is not None
 
 
 def _listed(value: str | list[str] | list[int] | list[list[int]]) -> list[str] | list[list[int]]:

@@ -10,11 +10,25 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from core.errors import StoreError
+from core.store.progress import Progress, silent
+
+_BLOCK = 1 << 20
 
 
-def sha256_of(path: Path) -> str:
+def sha256_of(path: Path, progress: Progress = silent, name: str | None = None) -> str:
+    """`name` is what the progress calls the file."""
+    digest, done, total = hashlib.sha256(), 0, path.stat().st_size
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            done += len(block)
+            progress(f"verify {name or path.name}", done, total)
+    return digest.hexdigest()
+
+
+def git_blob_id(path: Path) -> str:
+    """What git calls a file of these contents."""
+    return hashlib.sha1(f"blob {path.stat().st_size}\0".encode() + path.read_bytes()).hexdigest()
 
 
 def require_room(folder: Path, num_bytes: int) -> None:

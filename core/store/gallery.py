@@ -1,20 +1,23 @@
-"""The gallery: which files make up a model, where they come from, and the SHA-256 of each.
+"""The gallery: which files make up a model, where they come from, and the SHA-256 of each where somebody verified it.
 
-Invariant: a gallery that was read names only targets below the models folder, and pins every file it can fetch.
+Invariant: a gallery that was read names only targets below the models folder.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated
+from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from core.errors import StoreError
+from core.store.sources import canonical, file_name
 
-_ONLY_FILE = "."
+ONLY_FILE = "."
 
 
 def _confined(path: str) -> str:
@@ -23,8 +26,14 @@ def _confined(path: str) -> str:
     return path
 
 
+def _source(source: str) -> str:
+    if not re.match("[a-z]+:.", source):
+        raise ValueError("must begin with a kind of source, such as hf: or https:")
+    return canonical(source)
+
+
 def _mapping(sha256: object) -> object:
-    return {_ONLY_FILE: sha256} if isinstance(sha256, str) else sha256
+    return {ONLY_FILE: sha256} if isinstance(sha256, str) else sha256
 
 
 RelativePath = Annotated[str, AfterValidator(_confined)]
@@ -32,31 +41,80 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 @dataclass(frozen=True)
-class PinnedFile:
-    """One file to take: its name within the source, its place below the models folder, its SHA-256."""
+class GalleryFile:
+    """One file to take: its name within the source ("" if the source is that file), its path below the item's target
+    ("." if that is the file), its SHA-256 where that is known."""
 
     member: str
-    target: str
-    sha256: str
+    name: str
+    sha256: str | None
 
 
 class Item(BaseModel, frozen=True, extra="forbid"):
-    """One file of a source; or one folder of it, whose `sha256` then lists the files to take, relative to it."""
+    """One file of a source, or one folder of it.
 
-    source: str = Field(pattern=r"^[a-z]+:.")
-    member: RelativePath
+    A folder's files are those that `files` and `sha256` name, relative to it. `member` is left out where the source
+    itself is the file or folder; `target` where the file keeps its name.
+    """
+
+    source: Annotated[str, AfterValidator(_source)]
+    member: RelativePath | None = None
     target: RelativePath
-    sha256: Annotated[dict[RelativePath, Digest], BeforeValidator(_mapping), Field(min_length=1)]
+    files: tuple[RelativePath, ...] = ()
+    sha256: Annotated[dict[RelativePath, Digest], BeforeValidator(_mapping)] = Field(default_factory=dict)
 
-    def files(self) -> list[PinnedFile]:
-        member, target = PurePosixPath(self.member), PurePosixPath(self.target)
-        return [PinnedFile(str(member / name), str(target / name), sha256) for name, sha256 in self.sha256.items()]
+    @model_validator(mode="before")
+    @classmethod
+    def _target_from_source(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or "target" in data or not isinstance(data.get("source"), str):
+            return data
+        member = data.get("member")
+        try:
+            target = PurePosixPath(member).name if isinstance(member, str) else file_name(canonical(data["source"]))
+        except StoreError as error:
+            raise ValueError(f"{error.message} Or write `target`.") from error
+        return {**data, "target": target}
+
+    @model_validator(mode="after")
+    def _one_file_or_a_folder(self) -> Self:
+        if self.files and ONLY_FILE in self.sha256:
+            raise ValueError("with `files` it is a folder: map `sha256` from its files to their hashes")
+        return self
+
+    @property
+    def is_folder(self) -> bool:
+        return bool(self.files or self.sha256.keys() - {ONLY_FILE})
+
+    def wanted(self) -> list[GalleryFile]:
+        if not self.is_folder:
+            return [GalleryFile(self.member or "", ONLY_FILE, self.sha256.get(ONLY_FILE))]
+        member = PurePosixPath(self.member or "")
+        names = dict.fromkeys((*self.files, *self.sha256))
+        return [GalleryFile(str(member / name), name, self.sha256.get(name)) for name in names]
+
+    def targets(self) -> list[str]:
+        return [str(PurePosixPath(self.target) / file.name) for file in self.wanted()]
+
+
+def single_item(source: str, target: str, files: tuple[str, ...] = ()) -> Item:
+    """An item that no gallery has; raises StoreError."""
+    try:
+        return Item(source=source, target=target, files=files)
+    except ValidationError as error:
+        raise StoreError(f"{source} cannot be fetched: {_problems(error)}") from error
 
 
 class Entry(BaseModel, frozen=True, extra="forbid"):
+    """`size` is the bytes of all files together, where a cited source or a computation gave it."""
+
     description: str
     license: str
+    quant: str | None = None
+    size: Annotated[int, Field(gt=0)] | None = None
     files: Annotated[tuple[Item, ...], Field(min_length=1)]
+
+    def targets(self) -> list[str]:
+        return [target for item in self.files for target in item.targets()]
 
 
 _ENTRIES = TypeAdapter(dict[str, Entry])

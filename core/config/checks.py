@@ -1,0 +1,69 @@
+"""A typed config against its folder and against what we can do: its engine, its keys, its templates, its weights."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from core.config.backends import check_weights
+from core.config.entry import Entry
+from core.config.model import ModelConfig
+from core.config.notices import notices
+from core.config.problem import ConfigFault, Problem
+from core.config.spelling import misspelt_keys
+from core.config.templates import KINDS, Finding, TemplateFolder
+
+
+def check(entry: Entry, config: ModelConfig) -> tuple[ModelConfig, list[Problem]]:
+    """The config with its templates found, and everything that is wrong with it. Loads nothing.
+
+    Of a config for an engine that we lack only that is said: its other keys are not meant for us.
+    """
+    fault = _fault(config)
+    problems = [entry.problem(tuple(fault.key.split(".")), fault.reason)] if fault else []
+    if fault and fault.key != "parameters.model":
+        return config, problems
+    folder = TemplateFolder(
+        config.root,
+        str(entry.path),
+        entry.named,
+        beside=tuple(_weights_names(config)),
+        is_strict=config.compat == "strict",
+    )
+    templates, findings = folder.resolve({kind: text for kind in KINDS if (text := entry.written(("template", kind)))})
+    told = [_problem(entry, finding) for finding in findings]
+    return config.model_copy(update={"templates": templates}), [*_warnings(entry, config), *told, *problems]
+
+
+def _fault(config: ModelConfig) -> ConfigFault | None:
+    try:
+        check_weights(config)
+    except ConfigFault as fault:
+        return fault
+    return None
+
+
+def _warnings(entry: Entry, config: ModelConfig) -> Iterator[Problem]:
+    for key, message in (*notices(entry.values), *misspelt_keys(entry.values)):
+        yield entry.problem(key, message, "warning")
+    others = (file for file in config.download_files if file.filename != config.parameters.model)
+    if absent := [file for file in others if not os.path.exists(config.root / file.filename)]:
+        names = ", ".join(file.filename for file in absent)
+        message = f"{names}: not fetched at start: run `warmfn pull {' '.join(file.uri for file in absent)}`"
+        yield entry.problem(("download_files",), message, "warning")
+
+
+def _problem(entry: Entry, finding: Finding) -> Problem:
+    if not finding.file:
+        return entry.problem(("template", finding.kind), finding.message, finding.severity, line=finding.line)
+    key = f"template.{finding.kind}"
+    return Problem(str(finding.file), finding.line, key, finding.message, finding.severity, entry.name)
+
+
+def _weights_names(config: ModelConfig) -> list[str]:
+    """As the YAML has it, and as a download was saved."""
+    names = [config.parameters.model or config.name]
+    with contextlib.suppress(ConfigFault):
+        names.append(str(config.weights.relative_to(config.root)))
+    return names

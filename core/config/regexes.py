@@ -1,0 +1,37 @@
+"""The regular expressions of a config, in Go's dialect: one that cannot be compiled is left out, as in LocalAI."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from core.config.document import KeyPath
+from core.config.scalars import to_list
+
+KEYS = ("cutstrings", "extract_regex")
+
+
+def compilable(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[KeyPath, str]]]:
+    """`values` without the expressions that are none, and for each of those its path and what is wrong."""
+    kept, faults = dict(values), list[tuple[KeyPath, str]]()
+    for key in KEYS:
+        items = to_list(values.get(key))
+        if not isinstance(items, list):
+            continue
+        found = dict(_faults(items))
+        faults += [((key, index), message) for index, message in found.items()]
+        kept[key] = [item for index, item in enumerate(items) if index not in found]
+    return kept, faults
+
+
+def _faults(items: list[Any]) -> Iterator[tuple[int, str]]:
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False
+    for index, item in enumerate(items):
+        try:
+            re2.compile(str(item), options)
+        except re2.error as error:
+            words = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
+            yield index, f"{item!r} is no regular expression ({words}) and is left out: correct it, in Go's dialect"

@@ -1,0 +1,52 @@
+"""Examines models without loading their weights: the files of their folder, and the prompts their templates make.
+
+Invariant: a model's examination never fails; whatever goes wrong is a finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from core.config.backends import check_weights
+from core.config.folder import ModelsFolder
+from core.config.model import ModelConfig
+from core.config.problem import Problem
+from core.errors import CoreError
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was found about one model; `model` is None for files that belong to none."""
+
+    model: str | None
+    problems: list[Problem]
+
+    @property
+    def is_fit(self) -> bool:
+        return not any(problem.severity == "error" for problem in self.problems)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"model": self.model, "fit": self.is_fit, "problems": [problem.as_json() for problem in self.problems]}
+
+
+def examine(folder: ModelsFolder, names: Iterable[str] = ()) -> Iterator[Diagnosis]:
+    """Each model's diagnosis as soon as it is there; without `names`, all models and then the other files."""
+    chosen = list(names) or list(folder.configs)
+    for name in chosen:
+        problems = [problem for problem in folder.problems if problem.model == name]
+        yield Diagnosis(name, problems + list(_examine_model(folder.configs[name])))
+    others = [problem for problem in folder.problems if problem.model not in folder.configs]
+    if others and not names:
+        yield Diagnosis(None, others)
+
+
+def _examine_model(config: ModelConfig) -> Iterator[Problem]:
+    try:
+        if check_weights(config) == "llama-text":
+            from core.runners.text_llama import examine_prompts
+
+            yield from examine_prompts(config)
+    except CoreError as error:
+        yield Problem(config.place, None, None, error.message, model=config.name)

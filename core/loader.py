@@ -1,0 +1,123 @@
+"""Loads models one at a time, since two loads at once would only slow each other down, and warms each up."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from core.config.model import ModelConfig
+from core.errors import CoreError, ModelUnusable, ShuttingDown
+
+logger = logging.getLogger("warmfn.loader")
+
+
+class Runner(Protocol):
+    """A loaded model."""
+
+    @property
+    def kind(self) -> Literal["text", "embedding"]: ...
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Its limits and identity, for `/v1/models`."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether every request it accepted has ended."""
+
+    def warm(self) -> None:
+        """Compute a little, so that the first request finds everything ready."""
+
+    def adopt(self, config: ModelConfig) -> bool:
+        """Go on with `config` if that needs no other weights, context or batches; False if it does."""
+
+    def close(self) -> None:
+        """Free everything; what is running ends with ShuttingDown."""
+
+
+@dataclass
+class Loaded:
+    """`config` is what the runner works by; with a `complaint`, it is the version before the one that was asked for."""
+
+    runner: Runner
+    config: ModelConfig
+    complaint: str | None = None
+
+
+class Loader:
+    """`load` makes a config's runner; what it raises is that model's failure alone."""
+
+    def __init__(self, load: Callable[[ModelConfig], Runner]) -> None:
+        self._load = load
+        self._last: threading.Thread | None = None
+        self._closed = False
+
+    def start(self, config: ModelConfig, into: Future[Loaded], *, fallback: ModelConfig | None = None) -> None:
+        """Settle `into` once the loads that were started before are done. Not from two threads at once.
+
+        A thread for each load, which ends with it: llama.cpp packs weights with an OpenMP team of the loading thread;
+        while that team lives beside the engine's, libgomp sleeps at every barrier instead of spinning.
+        """
+        arguments = (config, fallback, into, self._last)
+        self._last = threading.Thread(target=self._settle, args=arguments, name=f"load-{config.name}", daemon=True)
+        self._last.start()
+
+    def close(self) -> None:
+        """What is still to be loaded, or being loaded, ends with ShuttingDown."""
+        self._closed = True
+
+    def _settle(
+        self,
+        config: ModelConfig,
+        fallback: ModelConfig | None,
+        into: Future[Loaded],
+        after: threading.Thread | None,
+    ) -> None:
+        if after:
+            after.join()
+        try:
+            into.set_result(self._load_or_fall_back(config, fallback))
+        except CoreError as error:
+            into.set_exception(error)
+
+    def _load_or_fall_back(self, config: ModelConfig, fallback: ModelConfig | None) -> Loaded:
+        if self._closed:
+            raise ShuttingDown("the service is shutting down")
+        try:
+            return Loaded(self._load_warm(config), config)
+        except CoreError as error:
+            if fallback is None or self._closed:
+                raise
+            complaint = f"its files as they are now cannot be loaded, the version before is served: {error.message}"
+            return Loaded(self._load_warm(fallback), fallback, complaint)
+
+    def _load_warm(self, config: ModelConfig) -> Runner:
+        started = time.perf_counter()
+        try:
+            runner = self._load(config)
+            self._warm(runner)
+        except CoreError as error:
+            logger.error("%s cannot be loaded: %s", config.name, error.message)
+            raise
+        except Exception as error:  # the thread boundary: whatever a library raises is this model's failure alone
+            logger.exception("%s cannot be loaded", config.name)
+            raise ModelUnusable(f"{config.name} cannot be loaded: {error}") from error
+        gc.collect()
+        gc.freeze()  # what a library brought stays; walking through it again would stop every stream for a moment
+        logger.info("%s is ready after %.1f s", config.name, time.perf_counter() - started)
+        return runner
+
+    def _warm(self, runner: Runner) -> None:
+        try:
+            runner.warm()
+            if self._closed:
+                raise ShuttingDown("the service is shutting down")
+        except BaseException:
+            runner.close()
+            raise

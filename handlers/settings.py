@@ -1,0 +1,114 @@
+"""Environment -> Settings: LocalAI's variables, and two of ours. What cannot be read is an error, never a default."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, get_args
+
+from core.config.defaults import FolderDefaults
+from core.config.model import Compat, Profile
+from core.errors import CoreError
+
+OFF = ("", "0", "false", "no", "off")
+DEFAULT_ADDRESS = ("127.0.0.1", 8080)
+
+
+class BadSetting(CoreError):
+    """A variable of the environment, or the option that stands for it, cannot be read."""
+
+    code = "bad_setting"
+
+    def __init__(self, name: str, value: str, remedy: str) -> None:
+        super().__init__(f"{name}={value!r} cannot be read: {remedy}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`preload` names models to load at once; None means all that have a YAML, an empty tuple none.
+
+    `installs` is LocalAI's other form of PRELOAD_MODELS, a name for each URL that LocalAI would install at start: what
+    is here already is loaded. `address` is for `warmfn serve`. Without `api_keys` everybody may ask.
+    """
+
+    models: Path
+    preload: tuple[str, ...] | None
+    debug: bool
+    installs: Mapping[str, str] = field(default_factory=dict)
+    address: tuple[str, int] = DEFAULT_ADDRESS
+    api_keys: tuple[str, ...] = ()
+    folder_defaults: FolderDefaults = field(default_factory=FolderDefaults)
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Raises BadSetting, which names the variable."""
+        preload, installs = _preload(environ.get("PRELOAD_MODELS", "").strip())
+        return cls(
+            models=Path(environ.get("MODELS_PATH") or "models"),
+            preload=preload,
+            debug=environ.get("DEBUG", "").strip().lower() not in OFF,
+            installs=installs,
+            address=_address(environ.get("ADDRESS", "").strip()),
+            api_keys=tuple(key.strip() for key in environ.get("API_KEY", "").split(",") if key.strip()),
+            folder_defaults=FolderDefaults(
+                threads=_count(environ, "THREADS"),
+                context_size=_count(environ, "CONTEXT_SIZE"),
+                compat=_choice(environ, "WARMFN_COMPAT", get_args(Compat)),
+                defaults=_choice(environ, "WARMFN_DEFAULTS", get_args(Profile)),
+            ),
+        )
+
+
+def _count(environ: Mapping[str, str], name: str) -> int | None:
+    text = environ.get(name, "").strip()
+    if text in ("", "0"):
+        return None
+    if not text.isdecimal():
+        raise BadSetting(name, text, "give a whole number of at least 1, or 0 to leave it to each model")
+    return int(text)
+
+
+def _choice(environ: Mapping[str, str], name: str, choices: tuple[Any, ...]) -> Any:
+    text = environ.get(name, "").strip().lower()
+    if text and text not in choices:
+        raise BadSetting(name, text, f"give {' or '.join(choices)}, or nothing")
+    return text or None
+
+
+def _address(text: str) -> tuple[str, int]:
+    """`:8080` is every interface, as in LocalAI; `[::1]:8080` is IPv6."""
+    if not text:
+        return DEFAULT_ADDRESS
+    host, colon, port = text.rpartition(":")
+    if not (colon and port.isdecimal() and int(port) < 2**16):
+        raise BadSetting("ADDRESS", text, "give HOST:PORT or :PORT, such as 0.0.0.0:8080")
+    return host.strip("[]") or "0.0.0.0", int(port)
+
+
+def _preload(text: str) -> tuple[tuple[str, ...] | None, dict[str, str]]:
+    if text.startswith("["):
+        return (), _installs(text)
+    if text in ("", "all"):
+        return None, {}
+    if text == "none":
+        return (), {}
+    return tuple(name.strip() for name in text.split(",") if name.strip()), {}
+
+
+def _installs(text: str) -> dict[str, str]:
+    """Name -> URL of LocalAI's `[{"url": ..., "name": ...}]`; without a name the URL's last part says it."""
+    try:
+        items = json.loads(text)
+    except ValueError as error:
+        raise BadSetting("PRELOAD_MODELS", text, f"it begins as a JSON list and is none ({error})") from error
+    installs: dict[str, str] = {}
+    for item in items:
+        url = (item.get("url") or item.get("id")) if isinstance(item, dict) else item
+        if not isinstance(url, str):
+            raise BadSetting("PRELOAD_MODELS", text, 'give names with commas, or [{"url": "...", "name": "..."}]')
+        name = item.get("name") if isinstance(item, dict) else None
+        installs[str(name or PurePosixPath(url.rpartition("@")[2]).stem)] = url
+    return installs

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.config.folder import Problem, read_folder
+from tests.gguf_files import write_gguf
+
+
+def problems(root: Path, text: str) -> list[Problem]:
+    write_gguf(root / "x.gguf")
+    (root / "m.yaml").write_text(f"name: m\nparameters: {{model: x.gguf}}\n{text}")
+    return read_folder(root).problems
+
+
+def test_of_a_config_for_an_engine_that_we_lack_only_that_is_said(tmp_path: Path) -> None:
+    text = "backend: diffusers\nstep: 20\ncutwords: [x]\ntemplate: {chat: nowhere}"
+    [problem] = problems(tmp_path, text)
+    assert (problem.key, problem.severity, problem.line) == ("backend", "error", 3)
+
+
+def test_files_to_download_are_named_only_where_they_are_not_there(tmp_path: Path) -> None:
+    text = "download_files:\n- {filename: x.gguf, uri: 'hf://a/b/x.gguf'}\n- {filename: y.bin, uri: 'hf://a/b/y.bin'}"
+    [problem] = problems(tmp_path, text)
+    assert problem.message == "y.bin: not fetched at start: run `warmfn pull hf://a/b/y.bin`"
+    assert problem.severity == "warning"
+
+
+def test_a_whole_config_of_the_classic_folder_has_no_problem(tmp_path: Path) -> None:
+    (tmp_path / "x.gguf.tmpl").write_text("{{.Input}}")
+    text = (
+        "backend: llama\ncontext_size: 2048\nf16: true\nthreads: 4\ngpu_layers: 99\nmmap: true\n"
+        "roles: {user: 'USER:', system: 'SYSTEM:'}\nstopwords: ['HUMAN:']\ntrimsuffix: [\"\\n\"]\nusage: |\n  curl\n"
+    )
+    assert problems(tmp_path, text) == []

@@ -1,0 +1,183 @@
+"""Loading once, and replacing what was edited without cutting anybody off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from core.config.folder import ModelsFolder
+from core.config.model import ModelConfig
+from core.errors import ModelUnusable, ShuttingDown, UnknownModel
+from core.registry import Registry
+from tests.serving import eventually
+
+
+class FakeRunner:
+    kind: Literal["text"] = "text"
+    facts: dict[str, Any] = {}  # noqa: RUF012
+
+    def __init__(self, config: ModelConfig) -> None:
+        self.config = config
+        self.is_idle = True
+        self.is_closed = False
+
+    def warm(self) -> None: ...
+
+    def adopt(self, config: ModelConfig) -> bool:
+        if config.context_size != self.config.context_size:
+            return False
+        self.config = config
+        return True
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class Models:
+    """A registry of fake models, and every runner it made. A context of 13 cannot be loaded."""
+
+    def __init__(self, **options: float) -> None:
+        self.made: list[FakeRunner] = []
+        self.registry = Registry(folder(), self._load, **options)
+
+    def _load(self, config: ModelConfig) -> FakeRunner:
+        if config.context_size == 13:
+            raise ModelUnusable("13 is too much")
+        self.made.append(FakeRunner(config))
+        return self.made[-1]
+
+    def use(self, name: str = "a") -> FakeRunner:
+        with self.registry.using(name) as runner:
+            assert isinstance(runner, FakeRunner)
+            return runner
+
+    def uses(self, context_size: int) -> bool:
+        return self.use().config.context_size == context_size
+
+
+def folder(*configs: ModelConfig) -> ModelsFolder:
+    return ModelsFolder(Path("/nowhere"), {config.name: config for config in configs}, [])
+
+
+def model(name: str = "a", **values: Any) -> ModelConfig:
+    return ModelConfig(name=name, root=Path("/nowhere"), **values)
+
+
+@pytest.fixture
+def models() -> Models:
+    models = Models(patience=5)
+    models.registry.update(folder(model(context_size=10)))
+    return models
+
+
+def test_a_model_is_loaded_once(models: Models) -> None:
+    assert models.use() is models.use()
+
+
+def test_a_change_of_manners_needs_no_load(models: Models) -> None:
+    runner = models.use()
+    models.registry.update(folder(model(context_size=10, system_prompt="Be brief.")))
+    assert eventually(lambda: models.use().config.system_prompt == "Be brief.")
+    assert models.use() is runner
+
+
+def test_an_idle_model_is_replaced_and_the_old_one_closed(models: Models) -> None:
+    old = models.use()
+    models.registry.update(folder(model(context_size=20)))
+    assert eventually(lambda: models.uses(20))
+    assert old.is_closed
+
+
+def test_a_busy_model_goes_on_until_it_is_idle(models: Models) -> None:
+    old = models.use()
+    old.is_idle = False
+    models.registry.update(folder(model(context_size=20)))
+    assert not eventually(lambda: models.uses(20), seconds=0.3)
+    assert not old.is_closed
+    old.is_idle = True
+    assert eventually(lambda: models.uses(20))
+    assert old.is_closed
+
+
+def test_a_model_is_not_replaced_while_a_request_is_being_opened_on_it(models: Models) -> None:
+    with models.registry.using("a") as old:
+        models.registry.update(folder(model(context_size=20)))
+        assert not eventually(lambda: models.uses(20), seconds=0.3)
+        assert isinstance(old, FakeRunner)
+        assert not old.is_closed
+    assert eventually(lambda: models.uses(20))
+
+
+def test_a_model_that_is_never_idle_makes_new_requests_wait_for_its_successor() -> None:
+    models = Models(patience=5, reload_patience=0)
+    models.registry.update(folder(model(context_size=10)))
+    old = models.use()
+    old.is_idle = False
+    models.registry.update(folder(model(context_size=20)))
+    assert eventually(lambda: models.registry.status("a").state == "loading")
+    assert not old.is_closed
+    old.is_idle = True
+    assert models.uses(20)
+    assert old.is_closed
+
+
+def test_what_cannot_be_loaded_leaves_the_version_before(models: Models) -> None:
+    models.use()
+    models.registry.update(folder(model(context_size=13)))
+    assert eventually(lambda: models.registry.status("a").error)
+    status = models.registry.status("a")
+    assert status.state == "ready"
+    assert "13 is too much" in str(status.error)
+    assert models.uses(10)
+
+
+def test_the_complaint_goes_with_the_next_good_edit(models: Models) -> None:
+    models.use()
+    models.registry.update(folder(model(context_size=13)))
+    assert eventually(lambda: models.registry.status("a").error)
+    models.registry.update(folder(model(context_size=10)))
+    assert eventually(lambda: not models.registry.status("a").error)
+    models.registry.update(folder(model(context_size=20)))
+    assert eventually(lambda: models.uses(20))
+
+
+def test_a_model_that_failed_is_tried_again_when_the_folder_changes(models: Models) -> None:
+    models.registry.update(folder(model(context_size=13)))
+    with pytest.raises(ModelUnusable, match="too much"):
+        models.use()
+    models.registry.update(folder(model(context_size=20)))
+    assert eventually(lambda: models.registry.status("a").state == "ready")
+    assert models.uses(20)
+
+
+def test_a_removed_model_is_unknown_at_once_and_closed_when_idle(models: Models) -> None:
+    old = models.use()
+    old.is_idle = False
+    models.registry.update(folder())
+    with pytest.raises(UnknownModel):
+        models.use()
+    assert not old.is_closed
+    old.is_idle = True
+    assert eventually(lambda: old.is_closed)
+
+
+def test_an_edit_that_is_undone_changes_nothing(models: Models) -> None:
+    old = models.use()
+    old.is_idle = False
+    models.registry.update(folder(model(context_size=20)))
+    models.registry.update(folder(model(context_size=10)))
+    old.is_idle = True
+    assert not eventually(lambda: old.is_closed, seconds=0.3)
+    assert models.use() is old
+
+
+def test_closing_ends_a_replacement_that_waits(models: Models) -> None:
+    old = models.use()
+    old.is_idle = False
+    models.registry.update(folder(model(context_size=20)))
+    models.registry.close()
+    assert old.is_closed
+    with pytest.raises(ShuttingDown):
+        models.use()
