@@ -24,6 +24,8 @@ def write_gguf(
     context: int = 32768,
     kind: str = "model",
     name: str = "A small model",
+    pooling: gguf.PoolingType | None = None,
+    has_weights: bool = True,
 ) -> Path:
     """Two layers of two kv heads, 8 wide: 128 bytes of cache for a token, and 512 bytes of weights (Q4_K_M by name)."""
     writer = gguf.GGUFWriter(path, architecture)
@@ -40,7 +42,10 @@ def write_gguf(
     writer.add_eos_token_id(1)
     if template is not None:
         writer.add_chat_template(template)
-    writer.add_tensor("output.weight", np.ones((4, 32), np.float32))
+    if pooling is not None:
+        writer.add_pooling_type(pooling)
+    if has_weights:
+        writer.add_tensor("output.weight", np.ones((4, 32), np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

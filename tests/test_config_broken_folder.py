@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.config.folder import read_folder
-from tests.gguf_files import write_gguf
+from tests.small_gguf import write_gguf
 
 BROKEN = {
     "bad-yaml": "name: a\nparameters: [",

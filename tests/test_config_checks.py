@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.config.folder import Problem, read_folder
-from tests.gguf_files import write_gguf
+from tests.small_gguf import write_gguf
 
 
 def problems(root: Path, text: str) -> list[Problem]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import gguf
 
 from core.config.folder import FolderDefaults, read_folder
-from tests.gguf_files import write_gguf
+from tests.small_gguf import write_gguf
 
 
 def sentence_transformers(folder: Path) -> None:
@@ -44,7 +44,7 @@ def test_what_nothing_could_be_asked_of_is_no_model(tmp_path: Path) -> None:
         write_gguf(tmp_path / f"big-{part}-of-00002.gguf")
     write_gguf(tmp_path / "lora.gguf", kind="adapter")
     write_gguf(tmp_path / "mmproj.gguf", "clip")
-    write_gguf(tmp_path / "vocab.gguf", tensors=0)
+    write_gguf(tmp_path / "vocab.gguf", has_weights=False)
     write_gguf(tmp_path / "reranker.gguf", "bert", pooling=gguf.PoolingType.RANK)
     write_gguf(tmp_path / "unfinished.gguf.part")
     write_gguf(tmp_path / ".hidden.gguf")

@@ -6,7 +6,7 @@ import pytest
 
 from core.config.folder import read_folder
 from core.config.summary import Summary, other_problems, summarize
-from tests.gguf_files import write_gguf
+from tests.small_gguf import write_gguf
 
 
 def summary(root: Path, text: str) -> Summary:
@@ -15,7 +15,7 @@ def summary(root: Path, text: str) -> Summary:
 
 
 def test_a_model_is_told_from_its_yaml_and_its_header(tmp_path: Path) -> None:
-    size = write_gguf(tmp_path / "x.gguf", context=4096, chat_template="{{ messages }}").stat().st_size
+    size = write_gguf(tmp_path / "x.gguf", context=4096, template="{{ messages }}").stat().st_size
     found = summary(tmp_path, "parameters: {model: x.gguf}\ncontext_size: 512")
     assert (found.kind, found.backend, found.weights, found.bytes) == ("text", "llama-text", "x.gguf", size)
     assert (found.context_size, found.trained_context, found.template) == (512, 4096, "weights")
@@ -32,7 +32,7 @@ def test_a_model_is_told_from_its_yaml_and_its_header(tmp_path: Path) -> None:
     ],
 )
 def test_it_says_where_prompts_come_from(tmp_path: Path, text: str, source: str) -> None:
-    write_gguf(tmp_path / "x.gguf")
+    write_gguf(tmp_path / "x.gguf", template=None)
     (tmp_path / "c.tmpl").write_text("{{.Input}}")
     assert summary(tmp_path, f"parameters: {{model: x.gguf}}\n{text}").template == source
 

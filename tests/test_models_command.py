@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from handlers.cli import main
-from tests.gguf_files import write_gguf
+from tests.small_gguf import write_gguf
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from core.runners import text_llama
 from core.store import memory
 from core.store.gallery import Gallery, read_gallery
 from core.store.listing import Listed, list_gallery
@@ -88,8 +87,3 @@ def test_a_split_file_weighs_what_all_its_parts_weigh(tmp_path: Path) -> None:
     for part in (1, 2, 3):
         write_gguf(tmp_path / f"w-0000{part}-of-00003.gguf")
     assert memory.memory_of(tmp_path / "w-00001-of-00003.gguf", 1, 1).weights == 3 * 512
-
-
-def test_the_defaults_are_those_of_the_runner() -> None:
-    assert memory.DEFAULT_SLOTS == text_llama.DEFAULT_SLOTS
-    assert memory.MAX_DEFAULT_CONTEXT == text_llama.MAX_DEFAULT_CONTEXT

@@ -8,6 +8,12 @@ from typing import Any
 
 from core.config.model import Compat, ModelConfig, Profile
 
+DEFAULT_SLOTS = 4
+"""Requests that a text model runs at once."""
+
+MAX_DEFAULT_CONTEXT = 8192
+"""A model trained for 128k tokens gets its whole window only where its config asks for it (LocalAI's rule)."""
+
 SAMPLING: Mapping[Profile, Mapping[str, Any]] = {
     "current": {"temperature": 0.9, "top_k": 40, "top_p": 0.95},
     # LocalAI v2.8 gave loaded YAML no defaults: Go's zeros went to llama.cpp, which means greedy decoding.

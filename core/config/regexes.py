@@ -7,6 +7,7 @@ from typing import Any
 
 from core.config.document import KeyPath
 from core.config.scalars import to_list
+from core.prompt.pattern import compile_pattern
 
 KEYS = ("cutstrings", "extract_regex")
 
@@ -25,13 +26,8 @@ def compilable(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[Ke
 
 
 def _faults(items: list[Any]) -> Iterator[tuple[int, str]]:
-    import re2
-
-    options = re2.Options()
-    options.log_errors = False
     for index, item in enumerate(items):
         try:
-            re2.compile(str(item), options)
-        except re2.error as error:
-            words = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
-            yield index, f"{item!r} is no regular expression ({words}) and is left out: correct it, in Go's dialect"
+            compile_pattern(str(item))
+        except ValueError as error:
+            yield index, f"{error}: it is left out, correct it"

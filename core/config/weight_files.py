@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-GGUF_MAGIC = b"GGUF"
-GIT_LFS_MAGIC = b"version https://git-lfs"
+from core.gguf import GGUF_MAGIC, GIT_LFS_MAGIC
 
 _FOREIGN: list[tuple[re.Pattern[bytes], str]] = [
     (re.compile(rb"(lmgg|fmgg|tjgg|algg)"), "is in the ggml format that came before GGUF"),

@@ -7,10 +7,11 @@ header says is checked, so a damaged or malicious file costs a ModelUnusable and
 from __future__ import annotations
 
 from core.gguf.header import ArrayInfo, GgufHeader, TensorInfo
-from core.gguf.parse import GGUF_MAGIC, iter_tokens, parse_header, read_header, token_texts
+from core.gguf.parse import GGUF_MAGIC, GIT_LFS_MAGIC, iter_tokens, parse_header, read_header, token_texts
 
 __all__ = [
     "GGUF_MAGIC",
+    "GIT_LFS_MAGIC",
     "ArrayInfo",
     "GgufHeader",
     "TensorInfo",

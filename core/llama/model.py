@@ -10,11 +10,9 @@ from pathlib import Path
 import llama_cpp.llama_cpp as lib
 
 from core.config.model import ModelConfig
+from core.config.weight_files import gguf_fault
 from core.errors import InvalidRequest, ModelUnusable
 from core.llama.library import start_backend
-
-GGUF_MAGIC = b"GGUF"
-GIT_LFS_MAGIC = b"version https://git-lfs"
 
 
 class LlamaModel:
@@ -23,8 +21,12 @@ class LlamaModel:
     def __init__(
         self, path: Path, *, gpu_layers: int = -1, mmap: bool = True, mlock: bool = False, vocab_only: bool = False
     ) -> None:
-        """`gpu_layers`: -1 offloads all (if the build has a GPU). Raises ModelUnusable for a file llama.cpp rejects."""
-        _check_magic(path)
+        """`gpu_layers`: -1 offloads all (if the build has a GPU). With `vocab_only` it can tokenize and nothing else.
+
+        Raises ModelUnusable for a file llama.cpp rejects.
+        """
+        if fault := gguf_fault(path):
+            raise ModelUnusable(fault)
         start_backend()
         params = lib.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
@@ -40,14 +42,25 @@ class LlamaModel:
             )
         self.vocab = lib.llama_model_get_vocab(self.handle)
         self.num_vocab: int = lib.llama_vocab_n_tokens(self.vocab)
-        self.n_embd: int = lib.llama_model_n_embd(self.handle)
-        self.num_heads: int = lib.llama_model_n_head(self.handle)
-        self.context_train: int = lib.llama_model_n_ctx_train(self.handle)
 
     def close(self) -> None:
         if self.handle:
             lib.llama_model_free(self.handle)
             self.handle = None
+
+    # llama.cpp aborts where a model that was opened for its vocabulary alone is asked for these.
+
+    @property
+    def n_embd(self) -> int:
+        return int(lib.llama_model_n_embd(self.handle))
+
+    @property
+    def num_heads(self) -> int:
+        return int(lib.llama_model_n_head(self.handle))
+
+    @property
+    def context_train(self) -> int:
+        return int(lib.llama_model_n_ctx_train(self.handle))
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         """`add_special` puts BOS (and EOS, SEP) where the model was trained with them; `parse_special` reads
@@ -148,18 +161,6 @@ def open_model(config: ModelConfig) -> LlamaModel:
         mmap=config.mmap is not False,
         mlock=config.mmlock is True,
     )
-
-
-def _check_magic(path: Path) -> None:
-    try:
-        with path.open("rb") as file:
-            start = file.read(len(GIT_LFS_MAGIC))
-    except OSError as error:
-        raise ModelUnusable(f"{path}: cannot be read: {error.strerror}") from error
-    if start == GIT_LFS_MAGIC:
-        raise ModelUnusable(f"{path.name} is a git-lfs pointer, not the weights: run `git lfs pull` in its repository.")
-    if not start.startswith(GGUF_MAGIC):
-        raise ModelUnusable(f"{path.name} is not a GGUF file (it starts with {start[:4]!r}); llama.cpp reads no other.")
 
 
 def _read(getter: Callable[..., int], handle: int, index: int) -> str:

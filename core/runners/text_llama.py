@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from core.config.defaults import DEFAULT_SLOTS, MAX_DEFAULT_CONTEXT
 from core.config.model import ModelConfig
 from core.config.problem import Problem
 from core.errors import ModelUnusable
@@ -16,13 +17,9 @@ from core.runners.text import Limits, TextRunner
 
 logger = logging.getLogger("warmfn.text")
 
-DEFAULT_SLOTS = 4
 DEFAULT_BATCH = 1024
 DEFAULT_MAX_TOKENS = 1024
 DEFAULT_MAX_QUEUE = 64
-MAX_DEFAULT_CONTEXT = 8192
-"""A model trained for 128k tokens gets its whole window only where `context_size` asks for it (LocalAI's rule)."""
-
 MICRO_BATCH = 512
 """Rows in one pass; llama.cpp's own default."""
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.config.defaults import DEFAULT_SLOTS, MAX_DEFAULT_CONTEXT
 from core.config.loose import parts
 from core.gguf import GgufHeader, read_header
-
-MAX_DEFAULT_CONTEXT = 8192
-DEFAULT_SLOTS = 4
-"""What a text model gets where its YAML says nothing."""
 
 _TENSOR_FILES = ("*.safetensors", "*.bin")
 

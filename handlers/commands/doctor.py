@@ -40,7 +40,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print(json.dumps(diagnosis.as_json()), flush=True)
             continue
-        print(f"{diagnosis.model or 'other files'}: {'fit' if not diagnosis.problems else ''}", flush=True)
+        print(f"{diagnosis.model or 'other files'}{'' if diagnosis.problems else ': nothing found'}", flush=True)
         for problem in diagnosis.problems:
             print(f"  {problem.severity}: {problem}", flush=True)
     return int(not is_well)
