@@ -93,4 +93,5 @@ def _example(url: str, model: dict[str, str]) -> str:
         route, body = "chat/completions", '"messages": [{"role": "user", "content": "Hello!"}]'
     else:
         route, body = "embeddings", '"input": "Hello!"'
-    return f"""curl {url}/{route} -H 'Content-Type: application/json' -d '{{"model": "{model["id"]}", {body}}}'"""
+    key = "-H 'Authorization: Bearer KEY' " if os.environ.get("API_KEY") else ""
+    return f"""curl {url}/{route} {key}-H 'Content-Type: application/json' -d '{{"model": "{model["id"]}", {body}}}'"""

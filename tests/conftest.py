@@ -18,6 +18,7 @@ from core.store.pull import pull
 from tests.serving import Server
 
 MODELS = Path(__file__).parents[1] / "models"
+DEFAULT_MODELS = ("smollm2-135m-instruct", "all-minilm-l6-v2")
 
 limit_openmp_spin()
 
@@ -31,12 +32,12 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(scope="session")
 def models_folder() -> Path:
-    """The default models folder with its weights, in WARMFN_TEST_MODELS or the user's cache."""
+    """The two default models with their weights, in WARMFN_TEST_MODELS or the user's cache."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "warmfn/models"
     folder = Path(os.environ.get("WARMFN_TEST_MODELS", cache))
     folder.mkdir(parents=True, exist_ok=True)
     gallery = read_gallery(MODELS / "gallery.yaml")
-    for name in gallery.entries:
+    for name in DEFAULT_MODELS:
         pull(name, folder, gallery)
         shutil.copy(MODELS / f"{name}.yaml", folder)
     return folder

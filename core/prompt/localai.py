@@ -79,7 +79,7 @@ class LocalAIPrompts:
 
     def _wrap(self, kind: TemplateKind, text: str, **fields: Any) -> str:
         """`text` as `.Input` of the template; as it is where there is none."""
-        data = _PROMPT_FIELDS | {"Input": text, "SystemPrompt": self._config.system_prompt or ""} | fields
+        data = PROMPT_FIELDS | {"Input": text, "SystemPrompt": self._config.system_prompt or ""} | fields
         template = self._templates.get(kind)
         printed = template.render(data) if template else None
         return text if printed is None else printed
@@ -124,7 +124,7 @@ class LocalAIPrompts:
         return role
 
 
-_PROMPT_FIELDS: dict[str, Any] = {
+PROMPT_FIELDS: dict[str, Any] = {
     "SystemPrompt": "",
     "SuppressSystemPrompt": False,
     "Input": "",
@@ -134,4 +134,9 @@ _PROMPT_FIELDS: dict[str, Any] = {
     "ReasoningEffort": "",
     "Metadata": None,
 }
-"""What a template of a whole prompt may use."""
+"""What a template of a whole prompt may use, and what stands there if nothing else does."""
+
+MESSAGE_FIELDS = {
+    *("SystemPrompt", "Role", "RoleName", "Content", "MessageIndex", "LastMessage"),
+    *("FunctionName", "FunctionCall", "Function"),
+}

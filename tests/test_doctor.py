@@ -1,0 +1,71 @@
+"""`warmfn doctor` on real weights' vocabularies, and on folders in which things are wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from core.config.folder import read_folder
+from core.doctor import examine
+from handlers.cli import main
+
+CHATML = """
+template:
+  chat_message: "<|im_start|>{{.RoleName}}\\n{{.Content}}<|im_end|>"
+  chat: "{{.Input}}\\n<|im_start|>assistant\\n"
+"""
+WRONG = """
+template:
+  chat: "[INST] {{.Input}} [/INST]"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, models_folder: Path) -> Path:
+    """SmolLM2 under two templates, one of them another model's, and a model that is not there."""
+    (tmp_path / "w.gguf").symlink_to(models_folder / "SmolLM2-135M-Instruct.Q4_1.gguf")
+    for name, text in {"good": CHATML, "wrong": WRONG}.items():
+        (tmp_path / f"{name}.yaml").write_text(f"name: {name}\nparameters: {{model: w.gguf}}\n{text}")
+    (tmp_path / "gone.yaml").write_text("name: gone\nparameters: {model: gone.gguf}\n")
+    return tmp_path
+
+
+@pytest.mark.weights
+def test_each_model_is_examined_with_its_own_vocabulary(folder: Path) -> None:
+    found = {diagnosis.model: " ".join(map(str, diagnosis.problems)) for diagnosis in examine(read_folder(folder))}
+    assert "not told apart" in found["wrong"]
+    assert "gone.gguf" in found["gone"]
+    # SmolLM2's own template begins with a system message where the conversation has none.
+    assert found["good"].count("template.chat") == 1
+    assert "is not that of the template inside the weights" in found["good"]
+
+
+@pytest.mark.weights
+def test_the_exit_status_and_the_json_are_made_for_ci(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--models", str(folder), "--json"]) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {line["model"]: line["fit"] for line in lines} == {"good": True, "wrong": True, "gone": False}
+    assert main(["doctor", "good", "--models", str(folder)]) == 0
+    assert main(["doctor", "good", "--models", str(folder), "--strict"]) == 1
+
+
+def test_a_folder_without_weights_is_examined_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "broken.yaml").write_text("name: [\n")
+    assert main(["doctor", "--models", str(tmp_path)]) == 1
+    assert "broken.yaml:2" in capsys.readouterr().out
+
+
+def test_a_model_that_is_not_there_is_an_error_that_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "nobody", "--models", str(tmp_path)]) == 1
+    assert "no model 'nobody'" in capsys.readouterr().err
+
+
+def test_examining_a_damaged_file_finds_and_never_fails(tmp_path: Path) -> None:
+    (tmp_path / "w.gguf").write_bytes(b"GGUF" + b"\xff" * 200)
+    (tmp_path / "m.yaml").write_text("name: m\nparameters: {model: w.gguf}\n")
+    [diagnosis] = examine(read_folder(tmp_path), ["m"])
+    assert not diagnosis.is_fit
+    shutil.rmtree(tmp_path)
