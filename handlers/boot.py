@@ -14,6 +14,8 @@ from collections.abc import Mapping
 
 from core.compute import limit_openmp_spin
 from core.config.folder import ModelsFolder, read_folder
+from core.config.model import ModelConfig
+from core.errors import ModelUnusable
 from core.service import Service
 from core.watch import FolderWatch
 from handlers.settings import Settings
@@ -77,10 +79,27 @@ def _watch(service: Service, *, preload_new: bool) -> None:
     FolderWatch(folder, lambda: read_folder(folder.path, folder.defaults), apply).start()
 
 
+def not_pulled(folder: ModelsFolder) -> list[str]:
+    """Models whose weights are not here."""
+    return [name for name, config in folder.configs.items() if not _has_weights(config)]
+
+
 def _all(folder: ModelsFolder) -> list[str]:
-    """All models that have a YAML, text models first: they take longest. Loose weights wait for a request."""
+    """All models that have a YAML, text models first: they take longest. Loose weights wait for a request.
+
+    What is not pulled is left out, unless that leaves nothing: then all of them fail, and this process is not ready.
+    """
     named = [name for name, config in folder.configs.items() if config.source]
-    return sorted(named, key=lambda name: bool(folder.configs[name].embeddings))
+    missing = not_pulled(folder)
+    loaded = [name for name in named if name not in missing] or named
+    return sorted(loaded, key=lambda name: bool(folder.configs[name].embeddings))
+
+
+def _has_weights(config: ModelConfig) -> bool:
+    try:
+        return config.weights.exists()
+    except ModelUnusable:
+        return False
 
 
 def _installed(folder: ModelsFolder, installs: Mapping[str, str]) -> list[str]:

@@ -76,14 +76,19 @@ def _announce(service: Service, host: str, port: int) -> None:
         time.sleep(0.05)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
     print(f"\nServing {url}")
-    for model in service.models()["data"]:
-        print(f"  {model['id']}  {model.get('kind', '')}  {model['state']}  {model.get('error', '')}".rstrip())
+    models, missing = service.models()["data"], boot.not_pulled(service.folder)
+    waiting = [model["id"] for model in models if model["state"] == "unloaded" and model["id"] in missing]
+    for model in models:
+        if model["id"] not in waiting:
+            print(f"  {model['id']}  {model.get('kind', '')}  {model['state']}  {model.get('error', '')}".rstrip())
+    if waiting:
+        print(f"Not pulled: {', '.join(waiting)} (`warmfn pull NAME` fetches one)")
     if not service.folder.configs:
         print(
             f"There is no model in {service.folder.path}: put a YAML file there, or see `warmfn pull --help`.",
             flush=True,
         )
-    ready = [model for model in service.models()["data"] if model["state"] == "ready"]
+    ready = [model for model in models if model["state"] == "ready"]
     for model in sorted(ready, key=lambda model: model["kind"] != "text")[:1]:
         print(f"\nTry:\n  {_example(url, model)}\n", flush=True)
 

@@ -26,7 +26,7 @@ class ContextSettings:
 
     A KV cache of `num_cells` cells serves `num_seqs` sequence ids: `unified` from one pool, otherwise each has
     `num_cells / num_seqs` of its own. A batch has at most `max_batch` rows, of which `micro_batch` are computed in one
-    pass. `threads` compute single-row batches, `threads_batch` larger ones.
+    pass. `threads` compute single-row batches, `threads_batch` larger ones. Of rope, None is what the weights say.
     """
 
     num_cells: int
@@ -37,6 +37,8 @@ class ContextSettings:
     threads: int
     threads_batch: int
     flash_attention: bool
+    rope_freq_base: float | None = None
+    rope_freq_scale: float | None = None
 
 
 def open_context(model: LlamaModel, settings: ContextSettings) -> int:
@@ -48,6 +50,7 @@ def open_context(model: LlamaModel, settings: ContextSettings) -> int:
     params.n_threads, params.n_threads_batch = settings.threads, settings.threads_batch
     params.flash_attn_type = FLASH_ATTENTION[settings.flash_attention]
     params.kv_unified = settings.unified
+    params.rope_freq_base, params.rope_freq_scale = settings.rope_freq_base or 0, settings.rope_freq_scale or 0
     params.no_perf = True
     if handle := lib.llama_init_from_model(model.handle, params):
         return int(handle)

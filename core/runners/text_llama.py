@@ -77,6 +77,8 @@ def context_settings(config: ModelConfig, model: LlamaModel, limits: Limits) -> 
         threads=threads,
         threads_batch=config.threads_batch or threads,
         flash_attention=flash_attention,
+        rope_freq_base=config.parameters.rope_freq_base,
+        rope_freq_scale=config.parameters.rope_freq_scale,
     )
 
 
