@@ -23,6 +23,12 @@ DEFAULT_MODELS = ("smollm2-135m-instruct", "all-minilm-l6-v2")
 limit_openmp_spin()
 
 
+def copy_examples(folder: Path) -> None:
+    """Put into `folder` what is committed in models/, without the weights that may lie beside it."""
+    for file in (*MODELS.glob("*.yaml"), *MODELS.glob("*.tmpl")):
+        shutil.copy(file, folder)
+
+
 def pytest_unconfigure() -> None:
     """llama_cpp leaves two null devices open; Python would complain of them after pytest's closing line."""
     if utils := sys.modules.get("llama_cpp._utils"):

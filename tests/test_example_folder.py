@@ -1,8 +1,7 @@
-"""The models folder of this repository: what `warmfn pull` fetches is what the YAMLs serve, with the published prompts."""
+"""The models folder of this repository: its YAMLs serve what `warmfn pull` fetches, with the published prompts."""
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +13,10 @@ from core.config.folder import ModelsFolder, read_folder
 from core.prompt.lint import lint
 from core.prompt.localai import LocalAIPrompts
 from core.store.gallery import Gallery, read_gallery
+from handlers.boot import not_pulled
+from tests.conftest import MODELS, copy_examples
 from tests.test_prompt_lint import Words
 
-MODELS = Path(__file__).parents[1] / "models"
 SHARED = Path(__file__).parents[2] / "shared/models"
 
 ALL = sorted(file.stem for file in MODELS.glob("*.yaml") if file.name != "gallery.yaml")
@@ -57,10 +57,8 @@ EDITS = {
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> ModelsFolder:
-    """What is committed, without the weights that may lie beside it."""
     folder = tmp_path_factory.mktemp("models")
-    for file in (*MODELS.glob("*.yaml"), *MODELS.glob("*.tmpl")):
-        shutil.copy(file, folder)
+    copy_examples(folder)
     return read_folder(folder)
 
 
@@ -79,6 +77,7 @@ def test_nothing_is_wrong_but_that_no_weights_are_here(examples: ModelsFolder) -
     for problem in examples.problems:
         assert problem.key == "parameters.model"
         assert f"run `warmfn pull {problem.model}`" in problem.message
+    assert sorted(not_pulled(examples)) == ALL
 
 
 def test_each_model_is_in_the_gallery_which_puts_its_weights_where_the_yaml_looks(
