@@ -16,7 +16,6 @@ from typing import Any
 from bench.deployment import Deployment
 from core.compute import limit_openmp_spin
 from core.config.folder import read_folder
-from core.host import available_memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,12 +30,13 @@ class Ceiling:
     def __init__(self, deployment: Deployment) -> None:
         from core.llama.bare import BareLoop
         from core.llama.model import open_model
+        from core.runners.gpu import free_for_cache
         from core.runners.text_llama import chat_template, context_settings, plan_limits
 
         config = read_folder(Path(deployment.models)).configs[deployment.name]
         self._model = open_model(config)
         self._template = chat_template(self._model)
-        limits = plan_limits(config, self._model, available_memory())
+        limits = plan_limits(config, self._model, free_for_cache(self._model))
         self._loop = BareLoop(self._model, context_settings(config, self._model, limits))
 
     def runs(self, prompts: Sequence[str], concurrency: int, num_tokens: int) -> Iterator[LockstepRun]:

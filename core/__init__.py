@@ -1,0 +1,1 @@
+from core import coldstart  # noqa: F401  (reads the clock first)

@@ -11,6 +11,7 @@ CoreError
 ├── Busy                           try again after `retry_after` seconds
 │   ├── QueueFull             429
 │   ├── ModelLoading          503
+│   ├── DeadlineExceeded      503  the host's or the caller's time limit
 │   └── ShuttingDown          503
 ├── ModelUnusable             500  a model's files or configuration are at fault
 │   └── ConfigFault           500  ... and it is known which key (core.config.problem)
@@ -108,6 +109,10 @@ class QueueFull(Busy):
 
 class ModelLoading(Busy):
     code = "model_loading"
+
+
+class DeadlineExceeded(Busy):
+    code = "deadline_exceeded"
 
 
 class ShuttingDown(Busy):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 import logging
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
+from core import coldstart
 from core.config.model import ModelConfig
+from core.config.problem import Problem
 from core.errors import CoreError, ModelUnusable, ShuttingDown
 
 logger = logging.getLogger("warmfn.loader")
@@ -31,11 +32,18 @@ class Runner(Protocol):
     def is_idle(self) -> bool:
         """Whether every request it accepted has ended."""
 
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """What is wrong with its config, as far as only the loaded model can tell."""
+
     def warm(self) -> None:
         """Compute a little, so that the first request finds everything ready."""
 
     def adopt(self, config: ModelConfig) -> bool:
-        """Go on with `config` if that needs no other weights, context or batches; False if it does."""
+        """Go on with `config` if that needs no other weights, context or batches; False if it does.
+
+        Raises ModelUnusable, and goes on as before, if it would not work.
+        """
 
     def close(self) -> None:
         """Free everything; what is running ends with ShuttingDown."""
@@ -43,18 +51,24 @@ class Runner(Protocol):
 
 @dataclass
 class Loaded:
-    """`config` is what the runner works by; with a `complaint`, it is the version before the one that was asked for."""
+    """`config` is what the runner works by; with a `complaint`, it is the version before the one that was asked for.
+
+    `phases` is the ledger of this load (`core.coldstart`).
+    """
 
     runner: Runner
     config: ModelConfig
+    phases: coldstart.Phases
     complaint: str | None = None
 
 
 class Loader:
-    """`load` makes a config's runner; what it raises is that model's failure alone."""
+    """`prepare` does what may go on beside the load of another model, then `load` makes the config's runner; what they
+    raise is that model's failure alone."""
 
-    def __init__(self, load: Callable[[ModelConfig], Runner]) -> None:
+    def __init__(self, load: Callable[[ModelConfig], Runner], prepare: Callable[[ModelConfig], None]) -> None:
         self._load = load
+        self._prepare = prepare
         self._last: threading.Thread | None = None
         self._closed = False
 
@@ -79,38 +93,52 @@ class Loader:
         into: Future[Loaded],
         after: threading.Thread | None,
     ) -> None:
-        if after:
-            after.join()
         try:
-            into.set_result(self._load_or_fall_back(config, fallback))
+            into.set_result(self._load_or_fall_back(config, fallback, after))
         except CoreError as error:
             into.set_exception(error)
 
-    def _load_or_fall_back(self, config: ModelConfig, fallback: ModelConfig | None) -> Loaded:
-        if self._closed:
-            raise ShuttingDown("the service is shutting down")
+    def _load_or_fall_back(
+        self, config: ModelConfig, fallback: ModelConfig | None, after: threading.Thread | None
+    ) -> Loaded:
         try:
-            return Loaded(self._load_warm(config), config)
+            return self._load_warm(config, after)
         except CoreError as error:
             if fallback is None or self._closed:
                 raise
             complaint = f"its files as they are now cannot be loaded, the version before is served: {error.message}"
-            return Loaded(self._load_warm(fallback), fallback, complaint)
+            return replace(self._load_warm(fallback, after), complaint=complaint)
 
-    def _load_warm(self, config: ModelConfig) -> Runner:
-        started = time.perf_counter()
+    def _load_warm(self, config: ModelConfig, after: threading.Thread | None) -> Loaded:
+        with coldstart.recording() as phases:
+            runner = self._load_explained(config, after)
+        gc.collect()
+        gc.freeze()  # what a library brought stays; walking through it again would stop every stream for a moment
+        phases["ready"] = coldstart.age()
+        logger.info("%s is ready: %s", config.name, coldstart.describe(phases))
+        return Loaded(runner, config, phases)
+
+    def _load_explained(self, config: ModelConfig, after: threading.Thread | None) -> Runner:
         try:
-            runner = self._load(config)
-            self._warm(runner)
+            return self._load_after(config, after)
+        except ShuttingDown:
+            raise
         except CoreError as error:
             logger.error("%s cannot be loaded: %s", config.name, error.message)
             raise
         except Exception as error:  # the thread boundary: whatever a library raises is this model's failure alone
             logger.exception("%s cannot be loaded", config.name)
             raise ModelUnusable(f"{config.name} cannot be loaded: {error}") from error
-        gc.collect()
-        gc.freeze()  # what a library brought stays; walking through it again would stop every stream for a moment
-        logger.info("%s is ready after %.1f s", config.name, time.perf_counter() - started)
+
+    def _load_after(self, config: ModelConfig, after: threading.Thread | None) -> Runner:
+        self._prepare(config)
+        if after:
+            after.join()
+        if self._closed:
+            raise ShuttingDown("the service is shutting down")
+        runner = self._load(config)
+        with coldstart.phase("warm_up"):
+            self._warm(runner)
         return runner
 
     def _warm(self, runner: Runner) -> None:

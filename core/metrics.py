@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
+from core.coldstart import Phases
 from core.engine.sequence import Sequence
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -14,9 +15,11 @@ SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100)
 
 
 class Metrics:
-    """One service's series; each service has a registry of its own."""
+    """One service's series; each service has a registry of its own. `starts` tells the ledger of each model's load; ""
+    stands for the process."""
 
-    def __init__(self) -> None:
+    def __init__(self, starts: Callable[[], Mapping[str, Phases]] = dict) -> None:
+        self._starts = starts
         self._registry = CollectorRegistry()
         self._requests = self._counter("requests", "Requests by outcome", "route", "model", "status")
         self._prompt_tokens = self._counter("prompt_tokens", "Prompt tokens computed", "model")
@@ -24,10 +27,14 @@ class Metrics:
         self._completion_tokens = self._counter("completion_tokens", "Tokens generated", "model")
         self._queue = self._histogram("queue_seconds", "From acceptance to a seat")
         self._first_token = self._histogram("first_token_seconds", "From acceptance to the first token")
-        self._running = self._gauge("running_sequences", "Sequences that have a seat")
-        self._waiting = self._gauge("waiting_sequences", "Accepted sequences without a seat")
+        self._running = self._gauge("running_sequences", "Sequences that have a seat", "model")
+        self._waiting = self._gauge("waiting_sequences", "Accepted sequences without a seat", "model")
+        self._cold_start = self._gauge("cold_start_seconds", "Phases of the process's start", "model", "phase")
 
     def text(self) -> bytes:
+        for model, phases in self._starts().items():
+            for phase, seconds in list(phases.items()):
+                self._cold_start.labels(model, phase).set(seconds)
         return generate_latest(self._registry)
 
     def count_request(self, route: str, model: str, status: str) -> None:
@@ -51,8 +58,8 @@ class Metrics:
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"warmfn_{name}", text, labels, registry=self._registry)
 
-    def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(f"warmfn_{name}", text, ("model",), registry=self._registry)
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"warmfn_{name}", text, labels, registry=self._registry)
 
     def _histogram(self, name: str, text: str) -> Histogram:
         return Histogram(f"warmfn_{name}", text, ("model",), registry=self._registry, buckets=SECONDS)

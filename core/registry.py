@@ -6,6 +6,7 @@ Invariant: a runner is closed when nobody uses it any more, so that whatever it 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
+from core.coldstart import Phases
 from core.config.folder import ModelsFolder
 from core.config.model import ModelConfig
 from core.errors import ModelLoading, ShuttingDown, UnknownModel
@@ -30,11 +32,13 @@ POLL_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class ModelStatus:
-    """`error` beside a runner: the newest files cannot be loaded, and the version before them is served."""
+    """`error` beside a runner: the newest files cannot be loaded, and the version before them is served. `phases` is
+    the ledger of its load."""
 
     state: State
     error: str | None = None
     runner: Runner | None = None
+    phases: Phases | None = None
 
 
 @dataclass(eq=False)
@@ -66,12 +70,13 @@ class Registry:
         self,
         folder: ModelsFolder,
         load: Callable[[ModelConfig], Runner],
+        prepare: Callable[[ModelConfig], None] = lambda config: None,
         *,
         patience: float = 30.0,
         reload_patience: float = 30.0,
     ) -> None:
         self.folder = folder
-        self._loader = Loader(load)
+        self._loader = Loader(load, prepare)
         self._patience = patience
         self._reload_patience = reload_patience
         self._lock = threading.Lock()
@@ -97,8 +102,10 @@ class Registry:
                 self._enter(name)
 
     @contextmanager
-    def using(self, name: str) -> Iterator[Runner]:
+    def using(self, name: str, *, within: float = math.inf) -> Iterator[Runner]:
         """The warm runner, which stays open within this block, and as long as what was submitted in it runs.
+
+        It is waited for as long as `patience` says, but not longer than `within` seconds.
 
         Raises UnknownModel, ModelLoading, ShuttingDown, or what the load failed with.
         """
@@ -106,7 +113,7 @@ class Registry:
             entry = self._enter(name)
             entry.num_users += 1
         try:
-            yield self._wait(entry)
+            yield self._wait(entry, max(min(self._patience, within), 0))
         finally:
             with self._lock:
                 entry.num_users -= 1
@@ -131,8 +138,8 @@ class Registry:
             return ModelStatus("unloaded")
         if not entry.is_settled:
             return ModelStatus("loading")
-        if entry.loaded:
-            return ModelStatus("ready", entry.loaded.complaint, entry.loaded.runner)
+        if loaded := entry.loaded:
+            return ModelStatus("ready", loaded.complaint, loaded.runner, loaded.phases)
         return ModelStatus("failed", str(entry.future.exception()))
 
     @property
@@ -152,9 +159,9 @@ class Registry:
             if entry.loaded:
                 entry.loaded.runner.close()
 
-    def _wait(self, entry: _Entry) -> Runner:
+    def _wait(self, entry: _Entry, seconds: float) -> Runner:
         try:
-            return entry.future.result(self._patience).runner
+            return entry.future.result(seconds).runner
         except FutureTimeout:
             raise ModelLoading(f"{entry.config.name} is still loading", retry_after=5) from None
 

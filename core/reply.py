@@ -6,10 +6,14 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Generic, Protocol, TypeVar
 
+from core.coldstart import Phases, in_milliseconds
+from core.engine.deadline import Deadline
 from core.engine.sequence import Sequence, Update
+from core.errors import DeadlineExceeded
 from core.inbox import Inbox
 from core.schema.replies import Heading, Object, chat_choice, chat_delta, text_choice, timings, usage
 
@@ -37,23 +41,45 @@ class Reply(ABC):
 
 
 class FutureReply(Reply, Generic[T]):
-    """One body, built from a result that some worker computes."""
+    """One body, built from a result that some worker computes; DeadlineExceeded if that is late."""
 
     stream = False
 
-    def __init__(self, future: Future[T], body: Callable[[T], Object], warnings: list[str]) -> None:
+    def __init__(
+        self,
+        future: Future[T],
+        body: Callable[[T], Object],
+        warnings: list[str],
+        deadline: Deadline | None = None,
+    ) -> None:
         self.warnings = warnings
         self._future = future
         self._body = body
+        self._deadline = deadline
 
     def __iter__(self) -> Iterator[Object]:
-        yield self._complete(self._future.result())
+        with self._in_time():
+            result = self._future.result(self._patience)
+        yield self._complete(result)
 
     async def __aiter__(self) -> AsyncIterator[Object]:
-        yield self._complete(await asyncio.wrap_future(self._future))
+        with self._in_time():
+            result = await asyncio.wait_for(asyncio.wrap_future(self._future), self._patience)
+        yield self._complete(result)
 
     def close(self) -> None:
         self._future.cancel()
+
+    @property
+    def _patience(self) -> float | None:
+        return max(self._deadline.left, 0) if self._deadline else None
+
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError:
+            raise DeadlineExceeded(f"the result was not there within {self._deadline}") from None
 
     def _complete(self, result: T) -> Object:
         return self._body(result) | _notices(self.warnings)
@@ -78,7 +104,10 @@ class Form(Protocol):
 
 
 class TextReply(Reply):
-    """One or several sequences that make up one reply; `on_end(seq)` is called once for each."""
+    """One or several sequences that make up one reply; `on_end(seq)` is called once for each.
+
+    A model's first reply has the ledger of its load, `cold_start`, which it completes and tells.
+    """
 
     def __init__(
         self,
@@ -90,6 +119,7 @@ class TextReply(Reply):
         warnings: list[str],
         cancel: Callable[[Sequence], None],
         on_end: Callable[[Sequence], None],
+        cold_start: Phases | None = None,
     ) -> None:
         self.stream = stream
         self.warnings = warnings
@@ -98,6 +128,7 @@ class TextReply(Reply):
         self._inbox = inbox
         self._cancel = cancel
         self._on_end = on_end
+        self._cold_start = cold_start
         self._open = dict(enumerate(seqs))
 
     def __iter__(self) -> Iterator[Object]:
@@ -134,8 +165,16 @@ class TextReply(Reply):
             yield from self._form.part(index, update)
 
     def _closing(self) -> list[Object]:
-        facts = {"timings": timings(self._seqs[0])} if len(self._seqs) == 1 else {}
+        self.warnings += [_cut_at_deadline(seq) for seq in self._seqs if seq.was_cut]
+        facts = {"timings": self._timings(self._seqs[0])} if len(self._seqs) == 1 else {}
         return self._form.closing(self._seqs, facts | _notices(self.warnings))
+
+    def _timings(self, seq: Sequence) -> Object:
+        if self._cold_start is None:
+            return timings(seq)
+        if seq.first_token_at:
+            self._cold_start["first_token"] = seq.first_token_at - seq.submitted_at
+        return timings(seq) | {"cold_start": in_milliseconds(self._cold_start)}
 
     def _end(self, index: int) -> None:
         self._on_end(self._open.pop(index))
@@ -197,6 +236,14 @@ class Chunks:
     def _chunks(self, choices: Iterable[Object]) -> list[Object]:
         extra: Object = {"usage": None} if self._include_usage else {}
         return [self._heading.chunk([choice]) | extra for choice in choices]
+
+
+def _cut_at_deadline(seq: Sequence) -> str:
+    assert seq.deadline
+    return (
+        f"the reply ends after {seq.num_generated} of at most {seq.max_tokens} tokens, because the time limit of "
+        f"{seq.deadline} was near: allow more time, or ask for fewer tokens"
+    )
 
 
 def _notices(warnings: list[str]) -> Object:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from core import coldstart
 from core.config.backends import choose_backend
 from core.config.folder import ModelsFolder
 from core.config.model import ModelConfig
+from core.engine.deadline import Deadline
 from core.engine.sequence import Sequence, Update
 from core.errors import CoreError, InvalidRequest, ModelUnusable, ShuttingDown, UnknownRoute
 from core.inbox import Inbox
@@ -19,7 +22,7 @@ from core.loader import Runner
 from core.metrics import Metrics
 from core.registry import Registry
 from core.reply import Chunks, Form, FutureReply, Reply, TextReply, Whole
-from core.runners.backends import load_runner
+from core.runners.backends import load_runner, prepare_runner
 from core.schema import replies
 from core.schema.parameters import RequestBody
 from core.schema.requests import (
@@ -49,14 +52,17 @@ class Service:
         folder: ModelsFolder,
         *,
         load: Callable[[ModelConfig], Runner] = load_runner,
+        prepare: Callable[[ModelConfig], None] = prepare_runner,
         patience: float = 30.0,
     ) -> None:
-        """`load` makes a config's runner; `patience` is how many seconds a request waits for its model."""
+        """`prepare` and `load` make a config's runner, as `Loader` says; `patience` is how many seconds a request waits
+        for its model."""
         self._load_runner = load
-        self.metrics = Metrics()
-        self.registry = Registry(folder, self._load, patience=patience)
+        self.metrics = Metrics(self._starts)
+        self.registry = Registry(folder, self._load, prepare, patience=patience)
         self._draining = False
-        self._routes: dict[str, Callable[[object], Reply]] = {
+        self._answered: set[str] = set()
+        self._routes: dict[str, Callable[[object, Deadline | None], Reply]] = {
             "chat/completions": self._chat,
             "completions": self._completions,
             "edits": self._edits,
@@ -71,15 +77,18 @@ class Service:
         """The models as they are served now."""
         return self.registry.folder
 
-    def open(self, route: str, payload: object = None) -> Reply:
-        """Begin a request: `route` as in the URL, with or without `/v1`. Raises CoreError if it is not accepted."""
+    def open(self, route: str, payload: object = None, deadline: Deadline | None = None) -> Reply:
+        """Begin a request: `route` as in the URL, with or without `/v1`. Raises CoreError if it is not accepted.
+
+        Generation ends before `deadline`, with what there is then; what cannot even begin until then is refused.
+        """
         route = route.strip("/").removeprefix("v1/")
         model = payload.get("model") if isinstance(payload, dict) else None
         status = "500"
         try:
             if self._draining:
                 raise ShuttingDown("the service is shutting down", retry_after=5)
-            reply = self._open(route, payload)
+            reply = self._open(route, payload, deadline)
             status = "200"
             return reply
         except CoreError as error:
@@ -99,7 +108,8 @@ class Service:
         config = self.registry.config(name)
         created = int(config.source.stat().st_mtime) if config.source and config.source.exists() else 0
         status = self.registry.status(name)
-        problems = [str(problem) for problem in self.folder.problems if problem.model == name]
+        known = [problem for problem in self.folder.problems if problem.model == name]
+        problems = [str(problem) for problem in (*known, *(status.runner.problems if status.runner else ()))]
         facts = {"kind": status.runner.kind} | status.runner.facts if status.runner else {}
         return (
             {"id": name, "object": "model", "created": created, "owned_by": "warmfn", "state": status.state}
@@ -128,35 +138,38 @@ class Service:
         """Refuse what comes, end what is running with ShuttingDown, free every model."""
         self.registry.close()
 
-    def _open(self, route: str, payload: object) -> Reply:
+    def _open(self, route: str, payload: object, deadline: Deadline | None) -> Reply:
         if route.startswith("models/"):
             return _immediate(self.model(route.removeprefix("models/")))
         if route not in self._routes:
             raise UnknownRoute(f"there is no route {route!r}; there are: {', '.join(self._routes)}")
-        return self._routes[route](payload)
+        return self._routes[route](payload, deadline)
 
-    def _chat(self, payload: object) -> Reply:
+    def _chat(self, payload: object, deadline: Deadline | None) -> Reply:
         request = ChatRequest.parse(payload)
-        with self._text_runner(request) as runner:
+        deadline = request.within(deadline)
+        with self._text_runner(request, deadline) as runner:
             prompt = runner.chat_prompt([message.as_template_sees_it() for message in request.messages])
-            return self._generate(request, runner, [prompt], replies.Heading("chat.completion", runner.name))
+            return self._generate(request, runner, [prompt], replies.Heading("chat.completion", runner.name), deadline)
 
-    def _completions(self, payload: object) -> Reply:
+    def _completions(self, payload: object, deadline: Deadline | None) -> Reply:
         request = CompletionRequest.parse(payload)
-        with self._text_runner(request) as runner:
+        deadline = request.within(deadline)
+        with self._text_runner(request, deadline) as runner:
             prompts = [
                 runner.completion_prompt(prompt) if isinstance(prompt, str) else runner.token_prompt(prompt)
                 for prompt in request.prompts()
             ]
-            return self._generate(request, runner, prompts, replies.Heading("text_completion", runner.name))
+            return self._generate(request, runner, prompts, replies.Heading("text_completion", runner.name), deadline)
 
-    def _edits(self, payload: object) -> Reply:
+    def _edits(self, payload: object, deadline: Deadline | None) -> Reply:
         request = EditRequest.parse(payload)
-        with self._text_runner(request) as runner:
+        deadline = request.within(deadline)
+        with self._text_runner(request, deadline) as runner:
             prompts = [runner.edit_prompt(text, request.instruction) for text in request.inputs()]
-            return self._generate(request, runner, prompts, replies.Heading("edit", runner.name))
+            return self._generate(request, runner, prompts, replies.Heading("edit", runner.name), deadline)
 
-    def _list_models(self, payload: object) -> Reply:
+    def _list_models(self, payload: object, _: Deadline | None) -> Reply:
         """LocalAI's list: what is served, and where it is asked for, the weights that a YAML gives another name."""
         query = ModelsQuery.parse(payload or {})
         selects = query.selector()
@@ -168,7 +181,12 @@ class Service:
         return _immediate(listed | {"data": [model for model in listed["data"] if selects(model["id"])]})
 
     def _generate(
-        self, request: Generation, runner: TextRunner, prompts: list[Prompt], heading: replies.Heading
+        self,
+        request: Generation,
+        runner: TextRunner,
+        prompts: list[Prompt],
+        heading: replies.Heading,
+        deadline: Deadline | None,
     ) -> Reply:
         stream = bool(request.stream)
         inbox: Inbox[tuple[int, Update]] = Inbox(rest=STREAM_REST if stream else None)
@@ -176,7 +194,7 @@ class Service:
         sampling = request.sampling()
         try:
             for index, prompt in enumerate(prompts):
-                seqs.append(runner.submit(prompt, partial(_put, inbox, index), **sampling))
+                seqs.append(runner.submit(prompt, partial(_put, inbox, index), deadline=deadline, **sampling))
         except CoreError:
             for seq in seqs:
                 runner.engine.cancel(seq)
@@ -191,11 +209,13 @@ class Service:
             warnings=self._warn(request, runner.name),
             cancel=runner.engine.cancel,
             on_end=partial(self.metrics.observe, runner.name),
+            cold_start=self._first_time(runner.name),
         )
 
-    def _embeddings(self, payload: object) -> Reply:
+    def _embeddings(self, payload: object, deadline: Deadline | None) -> Reply:
         request = EmbeddingRequest.parse(payload)
-        with self._embedding_runner(request) as runner:
+        deadline = request.within(deadline)
+        with self._embedding_runner(request, deadline) as runner:
             name = runner.name
             future = runner.embed(request.inputs(), dimensions=request.dimensions)
 
@@ -203,23 +223,34 @@ class Service:
             count = sum(embedded.num_tokens)
             return replies.embeddings(name, embedded.vectors, count, request.encoding_format)
 
-        return FutureReply(future, body, self._warn(request, name))
+        return FutureReply(future, body, self._warn(request, name), deadline)
 
     # The runners' modules import llama.cpp and numpy, so they are known here by their kind and not by their class.
 
     @contextmanager
-    def _text_runner(self, request: RequestBody) -> Iterator[TextRunner]:
-        with self.registry.using(self._model_name(request, embeds=False)) as runner:
+    def _text_runner(self, request: RequestBody, deadline: Deadline | None) -> Iterator[TextRunner]:
+        with self.registry.using(self._model_name(request, embeds=False), within=_left(deadline)) as runner:
             if runner.kind != "text":
                 raise InvalidRequest(f"{request.model} is an embedding model; it cannot generate text", param="model")
             yield cast("TextRunner", runner)
 
     @contextmanager
-    def _embedding_runner(self, request: RequestBody) -> Iterator[EmbeddingRunner]:
-        with self.registry.using(self._model_name(request, embeds=True)) as runner:
+    def _embedding_runner(self, request: RequestBody, deadline: Deadline | None) -> Iterator[EmbeddingRunner]:
+        with self.registry.using(self._model_name(request, embeds=True), within=_left(deadline)) as runner:
             if runner.kind != "embedding":
                 raise InvalidRequest(f"{request.model} generates text; it cannot embed", param="model")
             yield cast("EmbeddingRunner", runner)
+
+    def _starts(self) -> dict[str, coldstart.Phases]:
+        loads = {name: self.registry.status(name).phases for name in self.folder.configs}
+        return {"": coldstart.process} | {name: phases for name, phases in loads.items() if phases}
+
+    def _first_time(self, model: str) -> coldstart.Phases | None:
+        """The ledger of the model's load, for its first reply."""
+        if model in self._answered:
+            return None
+        self._answered.add(model)
+        return self.registry.status(model).phases
 
     def _load(self, config: ModelConfig) -> Runner:
         runner = self._load_runner(config)
@@ -253,6 +284,10 @@ def _embeds(config: ModelConfig) -> bool | None:
         return choose_backend(config) != "llama-text"
     except ModelUnusable:
         return None
+
+
+def _left(deadline: Deadline | None) -> float:
+    return deadline.left if deadline else math.inf
 
 
 def _put(inbox: Inbox[tuple[int, Update]], index: int, update: Update) -> None:

@@ -4,8 +4,26 @@ from __future__ import annotations
 
 from core.engine.batch import Batch
 
-SMOOTHING = 0.2
-"""Weight of the newest step; a rate follows a change of load within about ten steps."""
+MEMORY = 0.8
+"""What a step leaves of the weight of those before it: a rate follows a change of load within about ten steps."""
+
+MIN_PREFILL = 32
+"""Prompt tokens that a batch must have to tell how fast prompts are read: a few take as long as many."""
+
+
+class Rate:
+    """Tokens per second of the newest steps, long ones counting for more; None until there was one."""
+
+    def __init__(self) -> None:
+        self._tokens = self._seconds = 0.0
+
+    def observe(self, tokens: int, seconds: float) -> None:
+        self._tokens = MEMORY * self._tokens + tokens
+        self._seconds = MEMORY * self._seconds + seconds
+
+    @property
+    def per_second(self) -> float | None:
+        return self._tokens / self._seconds if self._seconds else None
 
 
 class Speed:
@@ -18,21 +36,25 @@ class Speed:
     GUESS = 50.0
 
     def __init__(self) -> None:
-        self.prefill: float | None = None
-        self.decode: float | None = None
+        self._prefill = Rate()
+        self._decode = Rate()
+
+    @property
+    def prefill(self) -> float | None:
+        return self._prefill.per_second
+
+    @property
+    def decode(self) -> float | None:
+        return self._decode.per_second
 
     def observe(self, batch: Batch, seconds: float) -> None:
-        """A decoded batch counts as prefill if any prompt had a part in it: then prompts dominate its time."""
-        rate = batch.num_tokens / seconds
-        if any(chunk.num_tokens > 1 for chunk in batch.chunks):
-            self.prefill = _smoothed(self.prefill, rate)
-        else:
-            self.decode = _smoothed(self.decode, rate)
+        """A decoded batch counts as prefill if prompts dominate its time, and not at all if they only disturb it."""
+        prompt = sum(chunk.num_tokens for chunk in batch.chunks if chunk.num_tokens > 1)
+        if prompt >= MIN_PREFILL:
+            self._prefill.observe(batch.num_tokens, seconds)
+        elif not prompt:
+            self._decode.observe(batch.num_tokens, seconds)
 
     def seconds(self, num_prompt: int, num_completion: int) -> float:
         """Time to compute that many tokens of each kind with nothing else running."""
         return num_prompt / (self.prefill or self.GUESS) + num_completion / (self.decode or self.GUESS)
-
-
-def _smoothed(old: float | None, new: float) -> float:
-    return new if old is None else old + SMOOTHING * (new - old)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,12 +15,14 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from core.engine.deadline import Deadline
 from core.errors import BodyTooLarge, CoreError, MethodNotAllowed, UnknownRoute
 from core.reply import Reply
 from core.service import Service
 from handlers.keys import KeyGuard
 from handlers.payload import payload_of, route_of
 from handlers.reply_response import ReplyResponse, error_response
+from handlers.time_limit import deadline_of
 
 logger = logging.getLogger("warmfn.http")
 
@@ -32,14 +34,18 @@ OPENERS = 32
 
 
 def create_app(
-    get_service: Callable[[], Service], *, api_keys: Collection[str] = (), max_body: int = MAX_BODY
+    get_service: Callable[[], Service],
+    *,
+    api_keys: Collection[str] = (),
+    time_limits: Mapping[str, float] | None = None,
+    max_body: int = MAX_BODY,
 ) -> ASGIApp:
     """The app; `get_service` is called within requests only, so that a host may fork after this. Where there are
-    `api_keys`, all but health checks need one.
+    `api_keys`, all but health checks need one. `time_limits` as in `Settings`.
 
     Not a `Starlette`: that re-raises an unexpected exception after it has answered, and a host around it answers again.
     """
-    router: ASGIApp = Router(_Routes(get_service, max_body).all())
+    router: ASGIApp = Router(_Routes(get_service, time_limits or {}, max_body).all())
     routes = ExceptionMiddleware(KeyGuard(router, api_keys) if api_keys else router, _EXCEPTION_HANDLERS)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,8 +56,9 @@ def create_app(
 
 
 class _Routes:
-    def __init__(self, get_service: Callable[[], Service], max_body: int) -> None:
+    def __init__(self, get_service: Callable[[], Service], time_limits: Mapping[str, float], max_body: int) -> None:
         self._service = get_service
+        self._time_limits = time_limits
         self._max_body = max_body
         self._openers = ThreadPoolExecutor(OPENERS, thread_name_prefix="open")
 
@@ -75,8 +82,9 @@ class _Routes:
         return [*openai, *health, Route("/ping", self.ping), Route("/metrics", self.metrics)]
 
     async def openai(self, request: Request) -> Response:
+        deadline = deadline_of(request, self._time_limits)
         body = await self._body(request)
-        return ReplyResponse(await self._run(lambda: self._open(request, body)))
+        return ReplyResponse(await self._run(lambda: self._open(request, body, deadline)))
 
     async def health(self, request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -94,9 +102,9 @@ class _Routes:
     async def metrics(self, request: Request) -> Response:
         return PlainTextResponse(self._service().metrics.text(), media_type="text/plain; version=0.0.4")
 
-    def _open(self, request: Request, body: bytes) -> Reply:
+    def _open(self, request: Request, body: bytes, deadline: Deadline | None) -> Reply:
         service = self._service()
-        return service.open(route_of(request), payload_of(request, body, service.folder.configs))
+        return service.open(route_of(request), payload_of(request, body, service.folder.configs), deadline)
 
     async def _body(self, request: Request) -> bytes:
         chunks, size = [], 0

@@ -1,23 +1,52 @@
-"""The functions-framework target `openai`: `functions-framework --target openai --source handlers/cloud_function.py`,
-or the same without gunicorn: `FUNCTION_TARGET=openai FUNCTION_SOURCE=handlers/cloud_function.py uvicorn
-functions_framework.aio:app`."""
+"""Targets for functions-framework, which deploys this file by itself: `functions-framework --target openai --source
+handlers/cloud_function.py`, or the same without gunicorn: `FUNCTION_TARGET=openai
+FUNCTION_SOURCE=handlers/cloud_function.py uvicorn functions_framework.aio:app`.
+
+`openai` is the whole HTTP surface. `chat` and `embeddings` take a POST on any path for theirs; the rest is the same.
+"""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import functions_framework.aio
 from starlette.requests import Request
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+# A host that builds from source installs our requirements and not ourselves.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from handlers import boot
 from handlers.asgi import create_app
 from handlers.settings import Settings
 
-_app = create_app(boot.service, api_keys=Settings.from_environ().api_keys)
+_settings = Settings.from_environ()
+_app = create_app(boot.service, api_keys=_settings.api_keys, time_limits=_settings.time_limits)
 
 boot.begin()
 
 
 @functions_framework.aio.http  # type: ignore[untyped-decorator]
 async def openai(request: Request) -> ASGIApp:
-    """The whole HTTP surface: functions-framework calls what is returned as an ASGI app."""
+    """functions-framework calls what is returned as an ASGI app."""
     return _app
+
+
+@functions_framework.aio.http  # type: ignore[untyped-decorator]
+async def chat(request: Request) -> ASGIApp:
+    return _posting_to("/v1/chat/completions")
+
+
+@functions_framework.aio.http  # type: ignore[untyped-decorator]
+async def embeddings(request: Request) -> ASGIApp:
+    return _posting_to("/v1/embeddings")
+
+
+def _posting_to(path: str) -> ASGIApp:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "POST":
+            scope = {**scope, "path": path, "raw_path": path.encode()}
+        await _app(scope, receive, send)
+
+    return app

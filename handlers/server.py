@@ -15,9 +15,7 @@ import uvicorn
 
 from core.service import Service
 from handlers import boot
-
-DRAIN_SECONDS = 25
-"""How long running streams may go on after SIGTERM; most hosts kill after 30."""
+from handlers.settings import Settings
 
 TARGET = Path(__file__).with_name("cloud_function.py")
 
@@ -25,14 +23,15 @@ TARGET = Path(__file__).with_name("cloud_function.py")
 class _Server(uvicorn.Server):
     """On a signal to end: no new requests, running ones get their time, what is left then ends with an error."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, drain_seconds: int) -> None:
         super().__init__(config)
         self._service = service
+        self._drain_seconds = drain_seconds
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if not self.should_exit:
             self._service.drain()
-            patience = threading.Timer(DRAIN_SECONDS, self._service.close)
+            patience = threading.Timer(self._drain_seconds, self._service.close)
             patience.daemon = True
             patience.start()
         super().handle_exit(sig, frame)
@@ -42,18 +41,19 @@ def serve(host: str, port: int) -> int:
     """Serve until SIGTERM or Ctrl-C; the exit status. Settings come from the environment, as in every other host."""
     listener = _listen(host, port)
     service = boot.service()
+    drain_seconds = Settings.from_environ().drain_seconds
     os.environ |= {"FUNCTION_TARGET": "openai", "FUNCTION_SOURCE": str(TARGET)}
     config = uvicorn.Config(
         "functions_framework.aio:app",
         log_level="warning",
         access_log=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS + 3,
+        timeout_graceful_shutdown=drain_seconds + 1,
     )
     threading.Thread(target=_announce, args=(service, *listener.getsockname()[:2]), daemon=True).start()
     # uvicorn raises the signal again when it is done; by then it has done its work.
     signal.signal(signal.SIGTERM, lambda *_: None)
     signal.signal(signal.SIGINT, lambda *_: None)
-    _Server(config, service).run(sockets=[listener])
+    _Server(config, service, drain_seconds).run(sockets=[listener])
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Environment -> Settings: LocalAI's variables, and two of ours. What cannot be read is an error, never a default."""
+"""Environment -> Settings: LocalAI's variables, and some of ours. What cannot be read is an error, never a default."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from core.config.model import Compat, Profile
 from core.errors import CoreError
 
 OFF = ("", "0", "false", "no", "off")
+DEFAULT_DRAIN = 25
+"""Most hosts kill 30 seconds after SIGTERM; Cloud Run after 10."""
+TIME_LIMITS = ("CLOUD_RUN_TIMEOUT_SECONDS", "WARMFN_EXECUTION_TIMEOUT")
+"""Functions-framework reads the first one too; no other host tells its limit, so the second is for whoever knows it."""
 DEFAULT_ADDRESS = ("127.0.0.1", 8080)
 
 
@@ -32,6 +36,10 @@ class Settings:
 
     `installs` is LocalAI's other form of PRELOAD_MODELS, a name for each URL that LocalAI would install at start: what
     is here already is loaded. `address` is for `warmfn serve`. Without `api_keys` everybody may ask.
+
+    `pull` names models of the folder's gallery that are fetched at start where they are not here.
+    `time_limits` has the seconds after which the host gives a request up, by the name of the variable that says so.
+    `drain_seconds` is how long running replies may go on after SIGTERM.
     """
 
     models: Path
@@ -41,6 +49,9 @@ class Settings:
     address: tuple[str, int] = DEFAULT_ADDRESS
     api_keys: tuple[str, ...] = ()
     folder_defaults: FolderDefaults = field(default_factory=FolderDefaults)
+    pull: tuple[str, ...] = ()
+    time_limits: Mapping[str, float] = field(default_factory=dict)
+    drain_seconds: int = DEFAULT_DRAIN
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -52,13 +63,16 @@ class Settings:
             debug=environ.get("DEBUG", "").strip().lower() not in OFF,
             installs=installs,
             address=_address(environ.get("ADDRESS", "").strip()),
-            api_keys=tuple(key.strip() for key in environ.get("API_KEY", "").split(",") if key.strip()),
+            api_keys=_names(environ.get("API_KEY", "")),
             folder_defaults=FolderDefaults(
                 threads=_count(environ, "THREADS"),
                 context_size=_count(environ, "CONTEXT_SIZE"),
                 compat=_choice(environ, "WARMFN_COMPAT", get_args(Compat)),
                 defaults=_choice(environ, "WARMFN_DEFAULTS", get_args(Profile)),
             ),
+            pull=_names(environ.get("PULL_MODELS", "")),
+            drain_seconds=_count(environ, "WARMFN_DRAIN_SECONDS") or DEFAULT_DRAIN,
+            time_limits={name: seconds for name in TIME_LIMITS if (seconds := _count(environ, name))},
         )
 
 
@@ -67,7 +81,7 @@ def _count(environ: Mapping[str, str], name: str) -> int | None:
     if text in ("", "0"):
         return None
     if not text.isdecimal():
-        raise BadSetting(name, text, "give a whole number of at least 1, or 0 to leave it to each model")
+        raise BadSetting(name, text, "give a whole number of at least 1, or 0 to leave it open")
     return int(text)
 
 
@@ -95,7 +109,11 @@ def _preload(text: str) -> tuple[tuple[str, ...] | None, dict[str, str]]:
         return None, {}
     if text == "none":
         return (), {}
-    return tuple(name.strip() for name in text.split(",") if name.strip()), {}
+    return _names(text), {}
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _installs(text: str) -> dict[str, str]:

@@ -67,6 +67,9 @@ class FakeModel:
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         return [1 + byte for byte in text.encode()]
 
+    def token_text(self, token: int) -> str:
+        return "<s>" if token == self.bos else chr(token - 1)
+
     def check_tokens(self, tokens: Any, *, param: str) -> None:
         for token in tokens:
             if not 0 <= token < VOCABULARY:
@@ -116,6 +119,11 @@ class FakeService(Service):
         with self.registry.using("fake") as runner:
             assert isinstance(runner, TextRunner)
             return runner
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def eventually(condition: Any, seconds: float = 5.0) -> bool:

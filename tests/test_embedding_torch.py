@@ -66,7 +66,13 @@ def test_a_batch_gives_the_vectors_of_its_singles(runner: EmbeddingRunner) -> No
 
 @pytest.mark.weights
 def test_facts_say_what_a_vector_is_made_of(runner: EmbeddingRunner) -> None:
-    made_of = {"backend": "sentence-transformers", "weights": FOLDER, "pooling": "mean", "prompt": ""}
+    made_of = {
+        "backend": "sentence-transformers",
+        "weights": FOLDER,
+        "pooling": "mean",
+        "prompt": "",
+        "precision": "float32",
+    }
     assert runner.facts == made_of | {"max_tokens": 256, "dimensions": 384, "normalized": True}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.serving import eventually
+from tests.serving import eventually, free_port
 
 pytestmark = pytest.mark.weights
 
@@ -67,11 +68,6 @@ def is_ready(url: str) -> bool:
         return False
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 def chat(url: str) -> dict[str, object]:
     response = httpx.post(f"{url}/v1/chat/completions", json=ASK, timeout=30)
     assert response.status_code == 200
@@ -101,6 +97,19 @@ def test_functions_framework_serves_after_its_fork(text_models: Path, debug: str
         chat(url)
         streams_and_notices_disconnects(url)
         assert "Werkzeug" not in httpx.get(f"{url}/console").text
+
+
+def test_weights_that_are_missing_are_pulled_at_start_where_the_environment_says_so(
+    text_models: Path, tmp_path: Path
+) -> None:
+    name, source = ASK["model"], text_models / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    shutil.copy(text_models / f"{name}.yaml", tmp_path)
+    entry = {"description": "a chat model", "license": "Apache-2.0", "files": [{"source": f"file:{source}"}]}
+    (tmp_path / "gallery.yaml").write_text(json.dumps({name: entry}))
+    port = free_port()
+    command = ["handlers.cli", "serve", "--models", str(tmp_path), "--port", str(port)]
+    with host(tmp_path, command, port, PULL_MODELS=str(name)) as (_, url):
+        chat(url)
 
 
 def test_uvicorn_serves_it_without_a_fork(text_models: Path) -> None:

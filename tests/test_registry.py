@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ import pytest
 
 from core.config.folder import ModelsFolder
 from core.config.model import ModelConfig
+from core.config.problem import Problem
 from core.errors import ModelUnusable, ShuttingDown, UnknownModel
 from core.registry import Registry
 from tests.serving import eventually
@@ -17,6 +19,7 @@ from tests.serving import eventually
 class FakeRunner:
     kind: Literal["text"] = "text"
     facts: dict[str, Any] = {}  # noqa: RUF012
+    problems: Sequence[Problem] = ()
 
     def __init__(self, config: ModelConfig) -> None:
         self.config = config

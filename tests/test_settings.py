@@ -24,6 +24,9 @@ def test_localais_variables_are_read() -> None:
             "DEBUG": "true",
             "WARMFN_DEFAULTS": "v2.8",
             "WARMFN_COMPAT": "strict",
+            "WARMFN_DRAIN_SECONDS": "8",
+            "CLOUD_RUN_TIMEOUT_SECONDS": "300",
+            "WARMFN_EXECUTION_TIMEOUT": "0",
         }
     )
     assert settings == Settings(
@@ -33,6 +36,8 @@ def test_localais_variables_are_read() -> None:
         address=("0.0.0.0", 9000),
         api_keys=("one", "two"),
         folder_defaults=FolderDefaults(threads=4, context_size=2048, compat="strict", defaults="v2.8"),
+        time_limits={"CLOUD_RUN_TIMEOUT_SECONDS": 300},
+        drain_seconds=8,
     )
 
 
@@ -72,6 +77,7 @@ def test_localais_list_of_installs_is_read_as_names_and_urls() -> None:
         {"ADDRESS": "host:http"},
         {"THREADS": "many"},
         {"CONTEXT_SIZE": "-5"},
+        {"WARMFN_EXECUTION_TIMEOUT": "10m"},
         {"PRELOAD_MODELS": "[{"},
         {"PRELOAD_MODELS": "[1]"},
         {"WARMFN_DEFAULTS": "v1"},

@@ -14,7 +14,19 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_va
 
 from core.config.function import Function
 from core.config.parameters import Parameters
-from core.config.scalars import Bool, Count, CountOrAll, Float, Int, Ratio, Words, to_flash_attention, to_list
+from core.config.scalars import (
+    Bool,
+    Card,
+    Count,
+    CountOrAll,
+    Float,
+    Int,
+    Ratio,
+    Shares,
+    Words,
+    to_flash_attention,
+    to_list,
+)
 from core.config.templates import TemplateKind, TemplateSource
 from core.config.weights import locate_weights, require_inside
 
@@ -68,6 +80,8 @@ class ModelConfig(BaseModel, frozen=True):
     threads: Count = None
     threads_batch: Count = None
     gpu_layers: CountOrAll | None = None
+    main_gpu: Card = None
+    tensor_split: Shares = ()
     f16: Bool | None = None
     mmap: Bool | None = None
     mmlock: Bool | None = None
@@ -115,8 +129,6 @@ class ModelConfig(BaseModel, frozen=True):
     lora_adapters: Words = ()
     lora_base: str | None = None
     lora_scale: Float | None = None
-    tensor_split: str | None = None
-    main_gpu: str | None = None
     numa: Bool | None = None
     low_vram: Bool | None = None
     no_mulmatq: Bool | None = None

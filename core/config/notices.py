@@ -18,7 +18,7 @@ UNSERVED: dict[str, tuple[str, ...]] = {
     "not built yet, only text is served: send no images": ("mmproj",),
     "not built yet, output is not constrained: ask for the form in the prompt": ("grammar",),
     "not built yet, requests with tools are refused: send none": ("function",),
-    "not built yet, llama.cpp places the weights itself: remove it": ("tensor_split", "main_gpu", "numa"),
+    "not built yet, threads run where the system puts them: remove it": ("numa",),
     "not carried out, a prompt that is too long is refused and never cut: shorten prompts": ("parameters.n_keep",),
     "not carried out, each request gives one answer: send several": ("parameters.n",),
     "not carried out, llama.cpp has no such sampler: remove it": ("parameters.tfz", "parameters.negative_prompt*"),

@@ -70,6 +70,19 @@ def to_count(value: Any) -> Any:
     return None if number in (0, -1) else number
 
 
+def to_card(value: Any) -> Any:
+    """A GPU's number; llama.cpp's 0 is also what it writes where nobody has chosen, so it is "not set"."""
+    return None if value == "" else to_count(value)
+
+
+def to_shares(value: Any) -> Any:
+    """`3,1` for three quarters and one quarter, by card; LocalAI has it as text. Only zeros are "not set"."""
+    if not isinstance(value, str):
+        return value
+    shares = tuple(to_float(part.strip()) for part in value.split(",")) if value.strip() else ()
+    return shares if any(shares) else ()
+
+
 def to_flash_attention(value: Any) -> Any:
     """LocalAI has had this key as a boolean and as a word."""
     if isinstance(value, bool):
@@ -84,8 +97,10 @@ Int = Annotated[int, BeforeValidator(to_int)]
 Float = Annotated[float, BeforeValidator(to_float)]
 Bool = Annotated[bool, BeforeValidator(to_bool)]
 Count = Annotated[Annotated[int, Field(ge=1, le=MAX_INT32)] | None, BeforeValidator(to_count)]
+Card = Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(to_card)]
 CountOrAll = Annotated[int, BeforeValidator(to_int), Field(ge=-1, le=MAX_INT32)]
 Probability = Annotated[Float, Field(ge=0, le=1)]
 Ratio = Annotated[Float, Field(ge=0), AfterValidator(lambda ratio: ratio or None)]
 """None for 0, by which LocalAI means "not set"."""
+Shares = Annotated[tuple[Annotated[float, Field(ge=0)], ...], BeforeValidator(to_shares)]
 Words = Annotated[tuple[str, ...], BeforeValidator(to_list)]

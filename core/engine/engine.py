@@ -62,6 +62,7 @@ class Engine:
         self._cancelled: list[Sequence] = []
         self._refusal: CoreError | None = None
         self._rests = False
+        self._step_seconds = 0.0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -89,6 +90,18 @@ class Engine:
             sum(max(seq.num_prompt - seq.num_computed, 0) for seq in seqs),
             sum(seq.max_tokens - seq.num_generated for seq in seqs),
         )
+
+    def prompt_tokens_ahead(self, prompt: list[int]) -> tuple[int, int]:
+        """Prompt tokens to compute until `prompt` is: (of accepted sequences, its own).
+
+        What the cache holds, or is about to, does not count. The engine goes on meanwhile, so it is an estimate.
+        """
+        missing = self._scheduler.slots.num_missing
+        with self._mail:
+            running = list(self._scheduler.running)
+            waiting = [*self._scheduler.waiting, *self._new]
+        ahead = sum(max(seq.num_prompt - seq.num_computed, 0) for seq in running)
+        return ahead + sum(missing(seq.prompt) for seq in waiting), missing(prompt)
 
     def submit(self, seq: Sequence) -> None:
         """Accept `seq`, or raise QueueFull, ShuttingDown or what broke the engine. Any thread may call."""
@@ -118,6 +131,7 @@ class Engine:
     def step(self) -> None:
         """Compute one batch and deliver what came of it."""
         self._take_mail()
+        self._cut_overdue()
         batch = self._scheduler.schedule()
         if batch is None:
             return
@@ -128,7 +142,8 @@ class Engine:
         except DecodeFailed as error:
             self._fail(batch, error)
             return
-        self._on_step(batch, time.perf_counter() - started)
+        self._step_seconds = time.perf_counter() - started
+        self._on_step(batch, self._step_seconds)
         for seq, update in self._scheduler.commit(batch, tokens, self._decoder.pieces):
             if update.is_last:
                 self._decoder.close(seq)
@@ -162,6 +177,12 @@ class Engine:
         for seq in cancelled:
             if self._scheduler.cancel(seq):
                 self._decoder.close(seq)
+
+    def _cut_overdue(self) -> None:
+        for seq in self._scheduler.overdue(self._step_seconds):
+            self._scheduler.cancel(seq)
+            self._decoder.close(seq)
+            seq.deliver(seq.cut())
 
     def _open_new(self, batch: Batch) -> None:
         for chunk in batch.chunks:

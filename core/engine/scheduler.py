@@ -89,6 +89,10 @@ class Scheduler:
             return False
         return True
 
+    def overdue(self, step_seconds: float) -> list[Sequence]:
+        """What must end now, because a further step, if that long, would be too much."""
+        return [seq for seq in (*self.running, *self.waiting) if seq.is_overdue(step_seconds)]
+
     def fail(self, batch: Batch) -> list[Sequence]:
         """A decode call failed: undo what it left in the cache and take its sequences out. The others go on."""
         seqs = [chunk.seq for chunk in batch.chunks]

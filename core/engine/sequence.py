@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from core.engine.deadline import Deadline
 from core.engine.text import TextStream
-from core.errors import CoreError
+from core.errors import CoreError, DeadlineExceeded
 
 FinishReason = Literal["stop", "length"]
 
@@ -51,7 +52,7 @@ class Update:
 
 @dataclass(eq=False)
 class Sequence:
-    """`tokens[:num_computed]` are in the KV cache, the rest is still to be computed.
+    """`tokens[:num_computed]` are in the KV cache, the rest is still to be computed. `was_cut` at its `deadline`.
 
     `deliver` is called on the engine's thread: it must neither block nor raise.
     """
@@ -62,12 +63,14 @@ class Sequence:
     sampling: Sampling = Sampling()
     end_tokens: frozenset[int] = frozenset()
     text: TextStream = field(default_factory=TextStream)
+    deadline: Deadline | None = None
 
     tokens: list[int] = field(init=False)
     slot_id: int | None = field(init=False, default=None)
     num_computed: int = field(init=False, default=0)
     num_cached: int = field(init=False, default=0)
     finish_reason: FinishReason | None = field(init=False, default=None)
+    was_cut: bool = field(init=False, default=False)
 
     submitted_at: float = field(init=False, default_factory=time.perf_counter)
     admitted_at: float | None = field(init=False, default=None)
@@ -110,3 +113,22 @@ class Sequence:
             self.finish_reason = "length"
             text += self.text.flush()
         return Update(text, self.finish_reason) if text or self.finish_reason else None
+
+    def is_overdue(self, step_seconds: float) -> bool:
+        """Whether a stream would be late after one more step of that length, or a prompt is late already."""
+        if self.deadline is None:
+            return False
+        return self.deadline.left < (step_seconds if self.num_generated else 0)
+
+    def cut(self) -> Update:
+        """End at the deadline: with the text there is, or with an error where there is none."""
+        if self.num_generated:
+            self.was_cut, self.finish_reason = True, "length"
+            return Update(self.text.flush(), "length")
+        state = f"{self.num_computed} of {self.num_prompt} prompt tokens are computed"
+        error = DeadlineExceeded(
+            f"no token came within {self.deadline}: {state if self.num_computed else 'the request was still waiting'}",
+            prompt_tokens=self.num_prompt,
+            computed_tokens=self.num_computed,
+        )
+        return Update(error=error)

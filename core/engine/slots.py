@@ -38,6 +38,12 @@ class Slot:
     owner: Sequence | None = None
     released_at: int = 0
 
+    @property
+    def expected(self) -> list[int]:
+        """What it will hold once its owner's tokens are computed. Any thread may ask."""
+        owner = self.owner
+        return owner.tokens if owner else self.tokens
+
 
 class Slots:
     """`min_copy`: tokens a copied prefix must save, 1 where copying only marks cells and more where it moves them.
@@ -104,6 +110,11 @@ class Slots:
         coming = max((common_prefix(owner.prompt, seq.prompt) for owner in owners), default=0)
         enough = max(MIN_JOIN, self._min_copy)
         return coming >= enough and coming - max(self._shared_with(seq).values()) >= enough
+
+    def num_missing(self, prompt: list[int]) -> int:
+        """How much of `prompt` neither lies in the cache nor is on its way there. Any thread may ask."""
+        usable = prompt[:-1] if self._can_cut else []
+        return len(prompt) - max(common_prefix(slot.expected, usable) for slot in self._slots)
 
     def extend(self, seq: Sequence, start: int, end: int) -> None:
         """Record that `seq.tokens[start:end]` were computed."""

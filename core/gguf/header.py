@@ -104,6 +104,19 @@ class GgufHeader:
         return self._of_architecture("embedding_length")
 
     @property
+    def feed_forward_length(self) -> int:
+        """Of the widest layer; of experts, those that one token passes. 0 where the file does not say."""
+        experts = (self._of_architecture("expert_feed_forward_length") or 0) * (
+            self._of_architecture("expert_used_count") or 0
+        )
+        return max(*(self._per_layer("feed_forward_length") or (0,)), experts)
+
+    @property
+    def num_vocab(self) -> int:
+        tokens = self.arrays.get("tokenizer.ggml.tokens")
+        return tokens.length if tokens else 0
+
+    @property
     def num_heads(self) -> int | None:
         """Of the first layer, where layers differ."""
         return next(iter(self._per_layer("attention.head_count") or ()), None)

@@ -17,7 +17,11 @@ from core.errors import DecodeFailed, ModelUnusable
 from core.llama.model import LlamaModel
 from core.llama.sampler import Sampler
 
-FLASH_ATTENTION = {True: lib.LLAMA_FLASH_ATTN_TYPE_ENABLED, False: lib.LLAMA_FLASH_ATTN_TYPE_DISABLED}
+FLASH_ATTENTION = {
+    "auto": lib.LLAMA_FLASH_ATTN_TYPE_AUTO,
+    "on": lib.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+    "off": lib.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+}
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,8 @@ class ContextSettings:
 
     A KV cache of `num_cells` cells serves `num_seqs` sequence ids: `unified` from one pool, otherwise each has
     `num_cells / num_seqs` of its own. A batch has at most `max_batch` rows, of which `micro_batch` are computed in one
-    pass. `threads` compute single-row batches, `threads_batch` larger ones. Of rope, None is what the weights say.
+    pass. `threads` compute single-row batches, `threads_batch` larger ones. `flash_attention` is a key of
+    FLASH_ATTENTION; of rope, None is what the weights say.
     """
 
     num_cells: int
@@ -36,7 +41,7 @@ class ContextSettings:
     micro_batch: int
     threads: int
     threads_batch: int
-    flash_attention: bool
+    flash_attention: str
     rope_freq_base: float | None = None
     rope_freq_scale: float | None = None
 

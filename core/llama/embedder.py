@@ -14,14 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import DecodeFailed, ModelUnusable
+from core.llama.context import FLASH_ATTENTION
 from core.llama.model import LlamaModel
 
 POOLINGS = {"mean": lib.LLAMA_POOLING_TYPE_MEAN, "cls": lib.LLAMA_POOLING_TYPE_CLS, "last": lib.LLAMA_POOLING_TYPE_LAST}
-FLASH_ATTENTION = {
-    "auto": lib.LLAMA_FLASH_ATTN_TYPE_AUTO,
-    "on": lib.LLAMA_FLASH_ATTN_TYPE_ENABLED,
-    "off": lib.LLAMA_FLASH_ATTN_TYPE_DISABLED,
-}
 MAX_ROWS = 64
 """Sequences in one batch."""
 

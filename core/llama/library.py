@@ -8,6 +8,8 @@ import logging
 
 import llama_cpp.llama_cpp as lib
 
+from core.llama.dispatch import describe_backend, load_backends
+
 logger = logging.getLogger("warmfn.llama")
 
 _LEVELS = {2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR}
@@ -25,6 +27,8 @@ def _log(level: int, text: bytes, _: ctypes.c_void_p) -> None:
 
 @functools.cache
 def start_backend() -> None:
-    """Idempotent; call before anything else of llama.cpp."""
+    """Idempotent; call before anything else of llama.cpp. Raises ModelUnusable where it cannot run here."""
     lib.llama_log_set(_log, ctypes.c_void_p(0))
+    load_backends()
     lib.llama_backend_init()
+    logger.info("llama.cpp computes on %s", describe_backend())

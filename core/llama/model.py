@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,16 +13,29 @@ import llama_cpp.llama_cpp as lib
 from core.config.model import ModelConfig
 from core.config.weight_files import gguf_fault
 from core.errors import InvalidRequest, ModelUnusable
+from core.gguf import read_header
+from core.llama.devices import gpus
 from core.llama.library import start_backend
+from core.llama.offload import Offload, plan_offload, stay_on_cpu
+
+logger = logging.getLogger("warmfn.llama")
+
+ON_CPU = Offload()
 
 
 class LlamaModel:
     """A model file opened by llama.cpp. Reading methods may be called from any thread; none after `close`."""
 
     def __init__(
-        self, path: Path, *, gpu_layers: int = -1, mmap: bool = True, mlock: bool = False, vocab_only: bool = False
+        self,
+        path: Path,
+        *,
+        offload: Offload = ON_CPU,
+        mmap: bool = True,
+        mlock: bool = False,
+        vocab_only: bool = False,
     ) -> None:
-        """`gpu_layers`: -1 offloads all (if the build has a GPU). With `vocab_only` it can tokenize and nothing else.
+        """With `vocab_only` it can tokenize and nothing else.
 
         Raises ModelUnusable for a file llama.cpp rejects.
         """
@@ -29,11 +43,11 @@ class LlamaModel:
             raise ModelUnusable(fault)
         start_backend()
         params = lib.llama_model_default_params()
-        params.n_gpu_layers = gpu_layers
+        _place(params, offload)
         params.vocab_only = vocab_only
         params.load_mode = (lib.LLAMA_LOAD_MODE_MMAP if mmap else 0) | (lib.LLAMA_LOAD_MODE_MLOCK if mlock else 0)
         self.path = path
-        self.is_offloaded = bool(lib.llama_supports_gpu_offload()) and gpu_layers != 0
+        self.offload = offload
         self.handle = lib.llama_model_load_from_file(str(path).encode(), params)
         if not self.handle:
             raise ModelUnusable(
@@ -42,6 +56,10 @@ class LlamaModel:
             )
         self.vocab = lib.llama_model_get_vocab(self.handle)
         self.num_vocab: int = lib.llama_vocab_n_tokens(self.vocab)
+
+    @property
+    def is_offloaded(self) -> bool:
+        return self.offload.layers > 0
 
     def close(self) -> None:
         if self.handle:
@@ -53,6 +71,10 @@ class LlamaModel:
     @property
     def n_embd(self) -> int:
         return int(lib.llama_model_n_embd(self.handle))
+
+    @property
+    def num_layers(self) -> int:
+        return int(lib.llama_model_n_layer(self.handle))
 
     @property
     def num_heads(self) -> int:
@@ -145,22 +167,35 @@ class LlamaModel:
 
         Exact for models whose layers are alike; an upper bound where some layers keep less.
         """
-        layers = lib.llama_model_n_layer(self.handle)
         width = self.n_embd // max(self.num_heads, 1)
         arch = self.metadata.get("general.architecture", "")
         key = int(self.metadata.get(f"{arch}.attention.key_length", width))
         value = int(self.metadata.get(f"{arch}.attention.value_length", width))
-        return int(layers * lib.llama_model_n_head_kv(self.handle) * (key + value) * 2)
+        return int(self.num_layers * lib.llama_model_n_head_kv(self.handle) * (key + value) * 2)
 
 
 def open_model(config: ModelConfig) -> LlamaModel:
-    """The model a config names. Raises ModelUnusable."""
+    """The model a config names, on the cards that are here. Raises ModelUnusable."""
+    path, cards = config.weights, gpus()
+    offload = stay_on_cpu(config)
+    if cards and config.gpu_layers != 0:
+        offload = plan_offload(config, read_header(path), cards)
+    for remark in offload.remarks:
+        logger.warning("%s: %s", config.name, remark)
     return LlamaModel(
-        config.weights,
-        gpu_layers=-1 if config.gpu_layers is None else config.gpu_layers,
+        path,
+        offload=offload,
         mmap=config.mmap is not False,
         mlock=config.mmlock is True,
     )
+
+
+def _place(params: lib.llama_model_params, offload: Offload) -> None:
+    params.n_gpu_layers = offload.layers
+    if offload.card is not None:
+        params.split_mode, params.main_gpu = lib.LLAMA_SPLIT_MODE_NONE, offload.card
+    if offload.shares:  # the structure keeps the array alive
+        params.tensor_split = (ctypes.c_float * lib.llama_max_devices())(*offload.shares)
 
 
 def _read(getter: Callable[..., int], handle: int, index: int) -> str:

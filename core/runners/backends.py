@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from core.config.backends import check_weights
+from contextlib import suppress
+
+from core import coldstart
+from core.config.backends import check_weights, choose_backend
 from core.config.model import ModelConfig
+from core.errors import ModelUnusable
 from core.loader import Runner
+
+
+def prepare_runner(config: ModelConfig) -> None:
+    """What of `load_runner` may go on beside another model's load: imports that take seconds and compute nothing. What
+    is wrong with the model is left to `load_runner` to tell."""
+    with suppress(ModelUnusable):
+        if choose_backend(config) == "torch-embedding":
+            from core.runners import embedding_torch
+
+            embedding_torch.import_libraries(config)
 
 
 def load_runner(config: ModelConfig) -> Runner:
     """Load the model. Raises ModelUnusable, before anything is loaded where the files show that it cannot work."""
     backend = check_weights(config)
     if backend == "llama-text":
-        from core.runners import text_llama
+        with coldstart.phase("libraries"):
+            from core.runners import text_llama
 
         return text_llama.load(config)
     if backend == "llama-embedding":
-        from core.runners import embedding_llama
+        with coldstart.phase("libraries"):
+            from core.runners import embedding_llama
 
         return embedding_llama.load(config)
     from core.runners import embedding_torch

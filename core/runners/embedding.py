@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from core.coalesce import Coalescer, Limits
 from core.config.model import ModelConfig
+from core.config.problem import Problem
 from core.errors import ContextLengthExceeded, DecodeFailed, InvalidRequest, ModelUnusable
 
 logger = logging.getLogger("warmfn.embedding")
@@ -114,6 +115,10 @@ class EmbeddingRunner:
         long = min(self.max_tokens, self._backend.batch_tokens) - len(self._prefix) - len(self._suffix)
         [token] = self._backend.tokenize(["a"], add_special=False)
         self.embed([token[:1], token[:1] * max(long, 1)]).result()
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        return ()
 
     @property
     def is_idle(self) -> bool:

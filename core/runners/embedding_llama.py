@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+from core import coldstart
 from core.config.model import ModelConfig
 from core.errors import ModelUnusable
 from core.host import available_cpus
 from core.llama.embedder import POOLINGS, LlamaEmbedder
 from core.llama.model import open_model
 from core.runners.embedding import EmbeddingRunner, longest_input
-
-BATCH_TOKENS = 512
-"""llama.cpp computes attention between all tokens of a batch and then masks it, so a large batch of short texts is
-slower than several small ones: on 2 cores 47-52 texts/s against 31 with 2048."""
+from core.runners.gpu import embedding_batch
 
 
 def load(config: ModelConfig) -> EmbeddingRunner:
     """Vectors have length 1 unless the YAML says `normalize: false`. Raises ModelUnusable."""
     pooling = configured_pooling(config)
-    model = open_model(config)
+    with coldstart.phase("weights"):
+        model = open_model(config)
     try:
         trained = model.context_train
         backend = LlamaEmbedder(
             model,
             max_tokens=longest_input(config.name, asked=config.context_size, own=trained, bound=trained),
-            batch_tokens=config.parameters.batch or BATCH_TOKENS,
+            batch_tokens=embedding_batch(config.parameters.batch, on_gpu=model.is_offloaded),
             pooling=pooling,
             num_threads=config.threads or available_cpus(),
             flash_attention=config.flash_attention or "auto",

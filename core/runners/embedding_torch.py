@@ -4,48 +4,102 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core import coldstart
 from core.config.model import ModelConfig
 from core.errors import ModelUnusable
 from core.host import available_cpus
 from core.runners.embedding import EmbeddingRunner, Vectors, longest_input
+from core.runners.torch_device import Placement, Precision, TorchCard, place
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
-"""Padded tokens of one batch: a CPU gains little beyond the first few rows, a GPU wants to be filled."""
+logger = logging.getLogger("warmfn.embedding")
+
 MAX_ROWS = 256
 
 
 def load(config: ModelConfig) -> EmbeddingRunner:
     """Nothing is fetched from a network. `normalize:` overrides the folder's own modules. Raises ModelUnusable."""
-    if importlib.util.find_spec("sentence_transformers") is None:
-        raise ModelUnusable(f"{config.name} needs sentence-transformers: pip install 'warmfn[embeddings]'")
-    import torch
-
-    if config.gpu_layers == 0 or not torch.cuda.is_available():
-        device = "cpu"
-        torch.set_num_threads(config.threads or available_cpus())
-    else:
-        device = "cuda"
-    model = open_folder(config.weights, device)
+    import_libraries(config)
+    placement = _place(config)
+    with coldstart.phase("weights"):
+        model = open_folder(config.weights, placement.device, placement.precision)
     if config.normalize is False:
         for index in reversed(normalizations(model)):
             del model[index]
-    batch_tokens = config.parameters.batch or BATCH_TOKENS[device]
-    backend = TorchEmbedder(config.weights.name, model, context_size=config.context_size, batch_tokens=batch_tokens)
+    backend = TorchEmbedder(
+        config.weights.name, model, context_size=config.context_size, batch_tokens=placement.batch_tokens
+    )
     return EmbeddingRunner(config.name, backend, normalize=config.normalize is True, max_queue=config.max_queue)
 
 
-def open_folder(path: Path, device: str) -> SentenceTransformer:
+def import_libraries(config: ModelConfig) -> None:
+    """What `load` needs, which takes seconds of one core; harmless afterwards. Raises ModelUnusable."""
+    if importlib.util.find_spec("sentence_transformers") is None:
+        raise ModelUnusable(f"{config.name} needs sentence-transformers: pip install 'warmfn[embeddings]'")
+    if "sentence_transformers" in sys.modules:
+        return
+    started = time.monotonic()
+    with coldstart.phase("libraries"):
+        import sentence_transformers  # noqa: F401
+    logger.info(
+        "%s: importing sentence-transformers and torch took %.1f s, which every start pays; a GGUF of the same weights "
+        "needs neither (llama.cpp's convert_hf_to_gguf.py makes one)",
+        *(config.name, time.monotonic() - started),
+    )
+
+
+def _place(config: ModelConfig) -> Placement:
+    import torch
+
+    placement = place(
+        [] if config.gpu_layers == 0 else _cards(),
+        weight_bytes=_weight_bytes(config.weights),
+        gpu_layers=config.gpu_layers,
+        f16=config.f16,
+        batch=config.parameters.batch,
+    )
+    if placement.remark:
+        logger.warning("%s: %s", config.name, placement.remark)
+    if placement.device == "cpu":
+        torch.set_num_threads(config.threads or available_cpus())
+    return placement
+
+
+def _weight_bytes(folder: Path) -> int:
+    """Of the files that sentence-transformers takes: the older form only without the newer one."""
+    sizes = [
+        sum(path.stat().st_size for path in folder.rglob(form)) for form in ("*.safetensors", "pytorch_model*.bin")
+    ]
+    return sizes[0] or sizes[1]
+
+
+def _cards() -> list[TorchCard]:
+    """What torch can compute on besides the CPU. Asking a CUDA card for its memory opens it."""
+    import torch
+
+    bfloat16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    free = [torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count())]
+    cards = [TorchCard(f"cuda:{index}", size, bfloat16) for index, size in enumerate(free)]
+    if torch.backends.mps.is_available():
+        size = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+        cards.append(TorchCard("mps", size))
+    return cards
+
+
+def open_folder(path: Path, device: str, precision: Precision = "float32") -> SentenceTransformer:
     """The folder's modules on `device`. Raises ModelUnusable."""
+    import torch
     from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging as transformers_logging
@@ -53,7 +107,8 @@ def open_folder(path: Path, device: str) -> SentenceTransformer:
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
     try:
-        return SentenceTransformer(str(path), device=device, local_files_only=True).eval()
+        model = SentenceTransformer(str(path), device=device, local_files_only=True)
+        return model.eval().to(dtype=getattr(torch, precision))
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelUnusable(f"{path.name} is not a usable sentence-transformers folder: {error}") from error
 
@@ -80,6 +135,7 @@ class TorchEmbedder:
             "weights": folder,
             "pooling": ",".join(str(module.pooling_mode) for module in model if hasattr(module, "pooling_mode")),
             "prompt": self._prompt,
+            "precision": str(next(model.parameters()).dtype).removeprefix("torch."),
         }
 
     def tokenize(self, texts: Sequence[str], *, add_special: bool) -> list[list[int]]:

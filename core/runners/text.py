@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as List
 from dataclasses import dataclass, replace
@@ -10,22 +11,40 @@ from typing import Any, ClassVar, Literal, Protocol
 
 from core.config.defaults import sampling_defaults
 from core.config.model import ModelConfig
+from core.config.problem import Problem
+from core.engine.deadline import Deadline
 from core.engine.engine import Decoder, Engine
 from core.engine.scheduler import Scheduler
 from core.engine.sequence import Sampling, Sequence, Update
 from core.engine.slots import Slots
 from core.engine.text import TextStream
-from core.errors import ContextLengthExceeded, InvalidRequest, QueueFull
-from core.prompt.cleanup import cleanup_of
+from core.errors import ContextLengthExceeded, DeadlineExceeded, InvalidRequest, ModelUnusable, QueueFull
+from core.prompt.cleanup import Cleanup, cleanup_of
+from core.prompt.lint import lint
+from core.prompt.lint.subject import Vocabulary
 from core.prompt.prompts import OwnTemplate, Prompts
 from core.speed import Speed
+
+logger = logging.getLogger("warmfn.text")
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What of a config may change from one request to the next."""
+
+    config: ModelConfig
+    prompts: Prompts
+    cleanup: Cleanup
+    problems: List[Problem]
+    """What the doctor says of the prompts."""
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a model is to go on from; `text` is empty where the request gave tokens."""
+    """What a model is to go on from, and how; `text` is empty where the request gave tokens."""
 
     tokens: list[int]
+    behaviour: Behaviour
     text: str = ""
 
 
@@ -46,18 +65,13 @@ class Limits:
     max_queue: int
 
 
-class TextModel(Protocol):
+class TextModel(Vocabulary, Protocol):
     """What a runner needs of a model besides decoding; any thread may call it."""
 
     @property
     def can_cut_memory(self) -> bool: ...
     @property
-    def adds_bos(self) -> bool: ...
-    @property
-    def bos(self) -> int: ...
-    @property
     def end_tokens(self) -> frozenset[int]: ...
-    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]: ...
     def check_tokens(self, tokens: List[int], *, param: str) -> None: ...
     def close(self) -> None: ...
 
@@ -85,7 +99,7 @@ class TextRunner:
         self._model = model
         self._context = context
         self._template = template
-        self._behave(config)
+        self._behaviour = self._behave(config)
         slots = Slots(
             context,
             num_slots=limits.slots,
@@ -105,19 +119,27 @@ class TextRunner:
         return self.engine.is_idle
 
     def adopt(self, config: ModelConfig) -> bool:
-        """Prompts, stop strings, clean-up and sampling change from one request to the next; all else needs a load."""
-        if _without_manners(config) != _without_manners(self._config):
-            return False
-        self._behave(config)
-        return True
+        """Prompts, stop strings, clean-up and sampling change from one request to the next; all else needs a load.
 
-    def _behave(self, config: ModelConfig) -> None:
-        self._config, self._prompts, self._cleanup = config, Prompts(config, self._template), cleanup_of(config)
+        Raises ModelUnusable, and goes on as before, if the new prompts cannot be made.
+        """
+        if _without_behaviour(config) != _without_behaviour(self._behaviour.config):
+            return False
+        behaviour = self._behave(config)
+        if error := next((problem for problem in behaviour.problems if problem.severity == "error"), None):
+            raise ModelUnusable(str(error))
+        self._behaviour = behaviour
+        return True
 
     def close(self) -> None:
         self.engine.close()
         self._context.free()
         self._model.close()
+
+    @property
+    def problems(self) -> List[Problem]:
+        """What the doctor says of its prompts."""
+        return self._behaviour.problems
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -136,19 +158,22 @@ class TextRunner:
 
     def chat_prompt(self, messages: List[Mapping[str, Any]]) -> Prompt:
         """What the model's templates make of `messages`."""
-        return self._text_prompt(self._prompts.chat(messages))
+        behaviour = self._behaviour
+        return self._text_prompt(behaviour.prompts.chat(messages), behaviour)
 
     def completion_prompt(self, text: str) -> Prompt:
         """`text`, through the model's template for completions if it has one."""
-        return self._text_prompt(self._prompts.completion(text))
+        behaviour = self._behaviour
+        return self._text_prompt(behaviour.prompts.completion(text), behaviour)
 
     def edit_prompt(self, text: str, instruction: str) -> Prompt:
-        return self._text_prompt(self._prompts.edit(text, instruction))
+        behaviour = self._behaviour
+        return self._text_prompt(behaviour.prompts.edit(text, instruction), behaviour)
 
     def token_prompt(self, tokens: list[int]) -> Prompt:
         """A prompt given as this model's own token ids is taken as it is."""
         self._model.check_tokens(tokens, param="prompt")
-        return Prompt(tokens)
+        return Prompt(tokens, self._behaviour)
 
     def submit(
         self,
@@ -159,38 +184,50 @@ class TextRunner:
         stop: List[str] = (),
         ignore_eos: bool | None = None,
         echo: bool | None = None,
+        deadline: Deadline | None = None,
         **sampling: Any,
     ) -> Sequence:
         """Queue one completion. Values that are None come from the model's YAML, then from the defaults.
 
         A `max_tokens` of -1 is as many as the context has room for; `echo` puts the prompt before the text. Raises
-        ContextLengthExceeded, InvalidRequest, QueueFull or ShuttingDown; nothing is queued then.
+        ContextLengthExceeded, InvalidRequest, QueueFull, ShuttingDown, or DeadlineExceeded for a prompt that cannot be
+        read in time; nothing is queued then.
         """
-        own = self._config.parameters
+        behaviour = prompt.behaviour
+        own = behaviour.config.parameters
         echoed = prompt.text if (own.echo if echo is None else echo) else ""
         goes_on = own.ignore_eos if ignore_eos is None else ignore_eos
         seq = Sequence(
             prompt.tokens,
-            self._max_tokens(len(prompt.tokens), max_tokens),
+            self._max_tokens(len(prompt.tokens), max_tokens, own.max_tokens),
             deliver,
-            self._sampling(sampling),
+            self._sampling(behaviour.config, sampling),
             frozenset() if goes_on else self._model.end_tokens,
-            TextStream([*self._config.stopwords, *stop], self._cleanup.stream(echo=echoed)),
+            TextStream([*behaviour.config.stopwords, *stop], behaviour.cleanup.stream(echo=echoed)),
+            deadline,
         )
+        if deadline:
+            self._check_in_time(prompt.tokens, deadline)
         try:
             self.engine.submit(seq)
         except QueueFull as error:
             raise QueueFull(error.message, retry_after=self._seconds_to_a_place()) from None
         return seq
 
-    def _text_prompt(self, text: str) -> Prompt:
+    def _behave(self, config: ModelConfig) -> Behaviour:
+        problems = lint(config, self._template, self._model)
+        for problem in problems:
+            logger.warning("%s", problem)
+        return Behaviour(config, Prompts(config, self._template), cleanup_of(config), problems)
+
+    def _text_prompt(self, text: str, behaviour: Behaviour) -> Prompt:
         """Tokens with exactly one BOS where the model wants one, whether or not the text begins with it."""
         tokens = self._model.tokenize(text, add_special=False, parse_special=True)
         if self._model.adds_bos and tokens[:1] != [self._model.bos]:
             tokens.insert(0, self._model.bos)
-        return Prompt(tokens, text)
+        return Prompt(tokens, behaviour, text)
 
-    def _max_tokens(self, num_prompt: int, asked: int | None) -> int:
+    def _max_tokens(self, num_prompt: int, asked: int | None, configured: int | None) -> int:
         if not num_prompt:
             raise InvalidRequest("the prompt is empty: send at least one token", param="prompt")
         room = self.limits.context_size - num_prompt
@@ -205,16 +242,35 @@ class TextRunner:
             )
         if asked == -1:
             return room
-        return asked or min(self._config.parameters.max_tokens or self.limits.default_max_tokens, room)
+        return asked or min(configured or self.limits.default_max_tokens, room)
 
-    def _sampling(self, asked: Mapping[str, Any]) -> Sampling:
-        own = self._config.parameters.model_dump(include=set(Sampling.__dataclass_fields__), exclude_none=True)
+    def _sampling(self, config: ModelConfig, asked: Mapping[str, Any]) -> Sampling:
+        own = config.parameters.model_dump(include=set(Sampling.__dataclass_fields__), exclude_none=True)
         requested = {name: value for name, value in asked.items() if value is not None}
-        sampling = replace(Sampling(), **{**sampling_defaults(self._config), **own, **requested})
+        sampling = replace(Sampling(), **{**sampling_defaults(config), **own, **requested})
         if sampling.repeat_last_n == -1:
             sampling = replace(sampling, repeat_last_n=self.limits.context_size)
         self._model.check_tokens([token for token, _ in sampling.logit_bias], param="logit_bias")
         return sampling
+
+    def _check_in_time(self, prompt: list[int], deadline: Deadline) -> None:
+        """The estimate is the least it can take: as if every reply that is being written ended now. With an unknown
+        speed nothing is refused."""
+        rate = self.speed.prefill
+        if rate is None:
+            return
+        ahead, own = self.engine.prompt_tokens_ahead(prompt)
+        seconds, left = (ahead + own) / rate, max(deadline.left, 0.0)
+        if seconds > left:
+            raise DeadlineExceeded(
+                f"the first token would take at least {seconds:.1f} s and {left:.1f} s are left of {deadline}: {own} "
+                f"prompt tokens, and {ahead} of other requests before them, at {rate:.0f} tokens per second: allow "
+                "more time or shorten the prompt",
+                retry_after=ahead / rate,
+                estimated_seconds=round(seconds, 3),
+                prompt_tokens=own,
+                tokens_ahead=ahead,
+            )
 
     def _seconds_to_a_place(self) -> float:
         """Time in which all accepted work is done, over the number of requests it frees."""
@@ -222,14 +278,14 @@ class TextRunner:
         return self.speed.seconds(*self.engine.backlog()) / max(requests, 1)
 
 
-_MANNERS = {
+_BEHAVIOUR = {
     *("source", "compat", "defaults", "roles", "system_prompt", "template", "templates"),
     *("stopwords", "cutstrings", "extract_regex", "trimspace", "trimsuffix"),
 }
 _LOADED_PARAMETERS = {"model", "batch", "rope_freq_base", "rope_freq_scale"}
 
 
-def _without_manners(config: ModelConfig) -> dict[str, Any]:
+def _without_behaviour(config: ModelConfig) -> dict[str, Any]:
     """What of a config decides about weights, context and batches."""
-    loaded = config.model_dump(exclude=_MANNERS | {"parameters"})
+    loaded = config.model_dump(exclude=_BEHAVIOUR | {"parameters"})
     return loaded | config.parameters.model_dump(include=_LOADED_PARAMETERS)

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-
+from core import coldstart
 from core.config.defaults import DEFAULT_SLOTS, MAX_DEFAULT_CONTEXT
 from core.config.model import ModelConfig
 from core.config.problem import Problem
 from core.errors import ModelUnusable
-from core.host import available_cpus, available_memory
+from core.host import available_cpus
 from core.llama.context import ContextSettings, LlamaContext
 from core.llama.model import LlamaModel, open_model
+from core.llama.offload import MICRO_BATCH
 from core.prompt.chat_template import ChatTemplate
 from core.prompt.lint import lint
+from core.runners.gpu import Attention, batch_rows, flash_attention, free_for_cache
 from core.runners.text import Limits, TextRunner
 
-logger = logging.getLogger("warmfn.text")
-
-DEFAULT_BATCH = 1024
 DEFAULT_MAX_TOKENS = 1024
-DEFAULT_MAX_QUEUE = 64
-MICRO_BATCH = 512
-"""Rows in one pass; llama.cpp's own default."""
+MIN_CONTEXT = 16
+"""Fewer tokens hold no prompt and no answer."""
 
+DEFAULT_MAX_QUEUE = 64
 MAX_SCORES = 2**21
 """Attention scores (rows x context x heads) that a CPU computes in one pass: more overflow its cache, and the softmax
 that follows reads them from memory."""
@@ -36,13 +34,13 @@ MIN_COPY = 128
 
 def load(config: ModelConfig) -> TextRunner:
     """Raises ModelUnusable."""
-    model = open_model(config)
+    with coldstart.phase("weights"):
+        model = open_model(config)
     try:
-        limits = plan_limits(config, model, available_memory())
+        limits = plan_limits(config, model, free_for_cache(model))
         template = chat_template(model)
-        for problem in lint(config, template, model):
-            logger.warning("%s", problem)
-        context = LlamaContext(model, context_settings(config, model, limits))
+        with coldstart.phase("context"):
+            context = LlamaContext(model, context_settings(config, model, limits))
     except ModelUnusable:
         model.close()
         raise
@@ -67,16 +65,16 @@ def chat_template(model: LlamaModel) -> ChatTemplate | None:
 
 def context_settings(config: ModelConfig, model: LlamaModel, limits: Limits) -> ContextSettings:
     threads = config.threads or available_cpus()
-    flash_attention = limits.max_scores is None
+    attention = attention_of(config, model)
     return ContextSettings(
         num_cells=limits.kv_tokens,
         num_seqs=limits.slots + limits.holders,
         unified=limits.kv == "unified",
         max_batch=limits.max_batch,
-        micro_batch=MICRO_BATCH if flash_attention else micro_batch(model.num_heads, limits.context_size),
+        micro_batch=micro_batch(model.num_heads, limits.context_size) if attention == "off" else MICRO_BATCH,
         threads=threads,
         threads_batch=config.threads_batch or threads,
-        flash_attention=flash_attention,
+        flash_attention=attention,
         rope_freq_base=config.parameters.rope_freq_base,
         rope_freq_scale=config.parameters.rope_freq_scale,
     )
@@ -88,11 +86,8 @@ def micro_batch(num_heads: int, context_size: int) -> int:
     return min(MICRO_BATCH, max(64, rows // 64 * 64))
 
 
-def wants_flash_attention(config: ModelConfig, model: LlamaModel) -> bool:
-    """`auto` is on where a GPU computes. On a CPU llama.cpp's flash attention reads long prompts faster and generates
-    slower: with SmolLM2 on 2 cores, 2200 tokens in 3.5 s against 5.1 s, then 33 ms a token against 16 ms."""
-    asked = config.flash_attention or "auto"
-    return model.is_offloaded if asked == "auto" else asked == "on"
+def attention_of(config: ModelConfig, model: LlamaModel) -> Attention:
+    return flash_attention(config.flash_attention, on_gpu=model.is_offloaded)
 
 
 def plan_limits(config: ModelConfig, model: LlamaModel, memory: int | None) -> Limits:
@@ -104,6 +99,10 @@ def plan_limits(config: ModelConfig, model: LlamaModel, memory: int | None) -> L
     """
     longest = model.context_train if config.wants_trained_context else MAX_DEFAULT_CONTEXT
     context_size = config.context_size or min(model.context_train, longest)
+    if context_size < MIN_CONTEXT:
+        raise ModelUnusable(
+            f"{config.name}: a context_size of {context_size} is too small: give at least {MIN_CONTEXT}"
+        )
     slots = config.slots or DEFAULT_SLOTS
     room = memory // 2 // model.kv_bytes_per_token if memory is not None else slots * context_size
     if config.kv == "split" and config.kv_tokens:
@@ -124,8 +123,8 @@ def plan_limits(config: ModelConfig, model: LlamaModel, memory: int | None) -> L
         kv="unified" if unified else "split",
         kv_tokens=kv_tokens,
         min_copy=1 if unified else MIN_COPY,
-        max_batch=config.parameters.batch or DEFAULT_BATCH,
-        max_scores=None if wants_flash_attention(config, model) else MAX_SCORES // model.num_heads,
+        max_batch=batch_rows(config.parameters.batch, on_gpu=model.is_offloaded),
+        max_scores=MAX_SCORES // model.num_heads if attention_of(config, model) == "off" else None,
         default_max_tokens=config.default_max_tokens or DEFAULT_MAX_TOKENS,
         max_queue=DEFAULT_MAX_QUEUE if config.max_queue is None else config.max_queue,
     )

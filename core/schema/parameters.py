@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from core.engine.deadline import MAX_SECONDS, Deadline, earliest
 from core.errors import InvalidRequest
 
 
@@ -52,9 +53,18 @@ class Payload(BaseModel):
 
 
 class RequestBody(Payload):
-    """What is asked of a model. Without a name the service chooses one."""
+    """What is asked of a model. Without a name the service chooses one.
+
+    `request_timeout`, in seconds, is for hosts that pass no headers on, such as a RunPod queue.
+    """
 
     model: str | None = None
+    request_timeout: Annotated[float, Field(gt=0, le=MAX_SECONDS)] | None = None
+
+    def within(self, deadline: Deadline | None) -> Deadline | None:
+        """The earlier of `deadline` and what the body allows from now on."""
+        own = Deadline.after(self.request_timeout, "request_timeout") if self.request_timeout else None
+        return earliest(deadline, own)
 
 
 def _explain(error: ValidationError) -> InvalidRequest:

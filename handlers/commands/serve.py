@@ -8,10 +8,15 @@ import os
 from handlers.commands.options import Commands, add_models_option
 
 EPILOGUE = """\
-environment, as in LocalAI (an option wins over its variable):
+environment, mostly as in LocalAI (an option wins over its variable):
   MODELS_PATH, PRELOAD_MODELS, THREADS, CONTEXT_SIZE
   ADDRESS          HOST:PORT, or :PORT for every interface
   API_KEY          keys with commas between them, of which clients must send one
+  PULL_MODELS      models of the folder's gallery.yaml, with commas between them, to fetch at start if they are missing
+  WARMFN_EXECUTION_TIMEOUT, CLOUD_RUN_TIMEOUT_SECONDS
+                   seconds after which the host gives a request up: replies end before, with what they have
+  WARMFN_DRAIN_SECONDS
+                   how long replies may go on after SIGTERM (default: 25; Cloud Run leaves 10)
   DEBUG=true       debug logs, llama.cpp's own words among them
 """
 

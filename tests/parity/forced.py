@@ -35,7 +35,7 @@ def open_context(model: LlamaModel, *, unified: bool, num_seqs: int = 8) -> Iter
         micro_batch=128,
         threads=2,
         threads_batch=2,
-        flash_attention=False,
+        flash_attention="off",
     )
     context = LlamaContext(model, settings)
     yield context

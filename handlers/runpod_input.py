@@ -1,0 +1,64 @@
+"""What a RunPod job asks of the service: its route and its payload, from the three forms that jobs come in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from core.errors import InvalidRequest, MethodNotAllowed
+
+FORMS = (
+    '{"openai_route": "/v1/...", "openai_input": {...}} as RunPod\'s /openai/v1 proxy sends it, '
+    '{"route": "/v1/...", "method": "POST", "body": {...}}, '
+    'or {"messages": [...]}, {"prompt": "..."} or {"input": "..."} with the route\'s other parameters beside it or in '
+    '"sampling_params"'
+)
+
+PLAIN_ROUTES = {
+    "messages": "chat/completions",
+    "prompt": "completions",
+    "instruction": "edits",
+    "input": "embeddings",
+}
+"""The first of these parameters that a plain job has tells its route."""
+
+
+def route_and_payload(job: Mapping[str, Any]) -> tuple[str, object]:
+    """Arguments for `Service.open`. Raises InvalidRequest, which tells the forms, or MethodNotAllowed."""
+    asked = job.get("input")
+    if not isinstance(asked, Mapping):
+        raise InvalidRequest(f"the job's input must be an object: {FORMS}", param="input")
+    if "openai_route" in asked:
+        return _routed(asked["openai_route"], asked.get("openai_input"))
+    if "route" in asked:
+        _check_method(asked.get("method"))
+        return _routed(asked["route"], asked.get("body"))
+    for name, route in PLAIN_ROUTES.items():
+        if name in asked:
+            return route, _flattened(asked)
+    raise InvalidRequest(f"the job's input has none of the known forms: {FORMS}", param="input")
+
+
+def _routed(route: object, body: object) -> tuple[str, object]:
+    """Without a body it is a GET, whose parameters stand in the route's query."""
+    if not isinstance(route, str):
+        raise InvalidRequest('the route must be text, such as "/v1/chat/completions"', param="route")
+    url = urlsplit(route)
+    return url.path, dict(parse_qsl(url.query)) if body is None else body
+
+
+def _check_method(method: object) -> None:
+    if method is not None and str(method).upper() not in ("GET", "POST"):
+        raise MethodNotAllowed(f"method {method!r}: routes take GET or POST")
+
+
+def _flattened(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The body, with what is in `sampling_params` on top."""
+    body = {name: value for name, value in asked.items() if name != "sampling_params"}
+    sampling = asked.get("sampling_params") or {}
+    if not isinstance(sampling, Mapping):
+        raise InvalidRequest('sampling_params must be an object, such as {"max_tokens": 64}', param="sampling_params")
+    if twice := sorted(body.keys() & sampling.keys()):
+        raise InvalidRequest(f"{twice[0]} stands in sampling_params and beside it: say it once", param=twice[0])
+    return {**body, **sampling}

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+
+from core.engine.batch import Batch, Chunk
+from core.speed import Speed
+from tests.fakes import sequence
+
+
+def batch(*sizes: int) -> Batch:
+    return Batch(tuple(Chunk(sequence(range(size))[0], 0, size, wants_token=True) for size in sizes))
+
+
+def test_nothing_is_known_before_it_was_measured() -> None:
+    speed = Speed()
+    assert (speed.prefill, speed.decode) == (None, None)
+    assert speed.seconds(100, 50) == pytest.approx(150 / Speed.GUESS)
+
+
+def test_prompts_and_streams_are_measured_apart_and_a_few_prompt_tokens_count_for_neither() -> None:
+    speed = Speed()
+    speed.observe(batch(2), 0.1)  # a warm-up: nearly all of its time is reading the weights once
+    assert speed.prefill is None
+    speed.observe(batch(64, 1), 0.1)
+    speed.observe(batch(1, 1), 0.02)
+    assert speed.prefill == pytest.approx(650)
+    assert speed.decode == pytest.approx(100)
+    assert speed.seconds(1300, 50) == pytest.approx(2.5)
+
+
+def test_a_rate_follows_a_change_of_load_within_about_ten_steps() -> None:
+    speed = Speed()
+    for _ in range(20):
+        speed.observe(batch(1), 0.01)
+    for _ in range(10):
+        speed.observe(batch(1), 0.1)
+    assert speed.decode == pytest.approx(10, rel=0.15)
