@@ -34,7 +34,8 @@ help:
 	@echo '  TORCH_INDEX=URL    one more package index, for torch: that of its CPU wheels spares gigabytes of CUDA'
 	@echo '  WHEELS=DIR         a folder of ready wheels, so that llama.cpp need not be compiled'
 	@echo '  CMAKE_ARGS         how llama.cpp is compiled, instead of for this machine'
-	@echo '  WARMFN_TEST_MODELS where tests keep their models (default: warmfn/models in the user'\''s cache folder)'
+	@echo '  WARMFN_TEST_MODELS, WARMFN_TEST_WHEELS'
+	@echo '                     where tests keep models and the wheel of the images (default: warmfn/ in the user'\''s cache)'
 
 run: $(VENV)/.installed-embeddings
 	$(pull_models)

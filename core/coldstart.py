@@ -62,14 +62,15 @@ def recording() -> Iterator[Phases]:
 
 
 @contextmanager
-def phase(name: str) -> Iterator[None]:
-    """Count this block as a phase of the load that is being recorded, or else of the process."""
-    phases = process if (load := _load.get()) is None else load
+def phase(name: str, of: Phases | None = None) -> Iterator[None]:
+    """Count this block as a phase `of` this ledger, or else of the load that is being recorded, if one is."""
+    ledger = _load.get() if of is None else of
     started = time.monotonic()
     try:
         yield
     finally:
-        phases[name] = phases.get(name, 0.0) + time.monotonic() - started
+        if ledger is not None:
+            ledger[name] = ledger.get(name, 0.0) + time.monotonic() - started
 
 
 def describe(load: Phases) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from core.config.backends import check_weights
 from core.config.folder import ModelsFolder
 from core.config.model import ModelConfig
-from core.config.problem import Problem
+from core.config.problem import ConfigFault, Problem
 from core.errors import CoreError
 
 
@@ -48,5 +48,7 @@ def _examine_model(config: ModelConfig) -> Iterator[Problem]:
             from core.runners.text_llama import examine_prompts
 
             yield from examine_prompts(config)
+    except ConfigFault:
+        return  # which the folder's reader has told
     except CoreError as error:
         yield Problem(config.place, None, None, error.message, model=config.name)

@@ -17,6 +17,8 @@ from core.errors import CoreError, ModelUnusable, ShuttingDown
 
 logger = logging.getLogger("warmfn.loader")
 
+KEPT = "its files as they are now cannot be used, the version before is served"
+
 
 class Runner(Protocol):
     """A loaded model."""
@@ -63,8 +65,8 @@ class Loaded:
 
 
 class Loader:
-    """`prepare` does what may go on beside the load of another model, then `load` makes the config's runner; what they
-    raise is that model's failure alone."""
+    """`prepare` does what may go on beside another model's load, such as a download; then `load` makes the config's
+    runner. What they raise is that model's failure alone."""
 
     def __init__(self, load: Callable[[ModelConfig], Runner], prepare: Callable[[ModelConfig], None]) -> None:
         self._load = load
@@ -106,8 +108,7 @@ class Loader:
         except CoreError as error:
             if fallback is None or self._closed:
                 raise
-            complaint = f"its files as they are now cannot be loaded, the version before is served: {error.message}"
-            return replace(self._load_warm(fallback, after), complaint=complaint)
+            return replace(self._load_warm(fallback, after), complaint=f"{KEPT}: {error.message}")
 
     def _load_warm(self, config: ModelConfig, after: threading.Thread | None) -> Loaded:
         with coldstart.recording() as phases:
@@ -128,7 +129,7 @@ class Loader:
             raise
         except Exception as error:  # the thread boundary: whatever a library raises is this model's failure alone
             logger.exception("%s cannot be loaded", config.name)
-            raise ModelUnusable(f"{config.name} cannot be loaded: {error}") from error
+            raise ModelUnusable(f"{config.name} cannot be loaded; the server's log says why") from error
 
     def _load_after(self, config: ModelConfig, after: threading.Thread | None) -> Runner:
         self._prepare(config)

@@ -19,8 +19,8 @@ from typing import Literal
 from core.coldstart import Phases
 from core.config.folder import ModelsFolder
 from core.config.model import ModelConfig
-from core.errors import ModelLoading, ShuttingDown, UnknownModel
-from core.loader import Loaded, Loader, Runner
+from core.errors import ModelLoading, ModelUnusable, ShuttingDown, UnknownModel
+from core.loader import KEPT, Loaded, Loader, Runner
 
 logger = logging.getLogger("warmfn.registry")
 
@@ -83,6 +83,7 @@ class Registry:
         self._entries: dict[str, _Entry] = {}
         self._outgoing: set[_Entry] = set()
         self._replacing: set[str] = set()
+        self._preloaded: list[_Entry] | None = None
         self._closed = False
 
     def config(self, name: str) -> ModelConfig:
@@ -96,10 +97,13 @@ class Registry:
         raise UnknownModel(f"there is no model {name!r}; this server has: {known}{broken}", param="model")
 
     def preload(self, names: Iterable[str]) -> None:
-        """Begin to load, in this order. Raises UnknownModel."""
+        """Begin to load, in this order. The first call says what `is_ready` waits for. Raises UnknownModel."""
+        entries: list[_Entry] = []
+        if self._preloaded is None:
+            self._preloaded = entries
         for name in names:
             with self._lock:
-                self._enter(name)
+                entries.append(self._enter(name))
 
     @contextmanager
     def using(self, name: str, *, within: float = math.inf) -> Iterator[Runner]:
@@ -144,9 +148,12 @@ class Registry:
 
     @property
     def is_ready(self) -> bool:
-        """Whether nothing is being loaded and, of what was asked for, something can serve."""
+        """Whether the first preload is over and, of what was asked for, something can serve.
+
+        A later load, of an edited model or of one more, makes nobody else wait."""
         states = [self.status(name).state for name in list(self._entries)]
-        return "loading" not in states and (not states or "ready" in states)
+        is_over = all(entry.is_settled for entry in self._preloaded or ())
+        return is_over and (not states or "ready" in states)
 
     def close(self) -> None:
         """Refuse further requests and free every model; one that is being loaded is freed as soon as it is there."""
@@ -182,9 +189,11 @@ class Registry:
     def _replace(self, name: str) -> None:
         """The thread of one replacement."""
         deadline = time.monotonic() + self._reload_patience
-        while name in self._replacing:
+        is_over = False
+        while not is_over:
             with self._lock:
                 replaced = self._take_out(name, is_late=time.monotonic() > deadline)
+                is_over = name not in self._replacing  # from now on an edit gets a thread of its own
             if replaced:
                 self._succeed(*replaced)
             else:
@@ -195,8 +204,8 @@ class Registry:
 
         None if the outdated one is too busy yet, or if nothing is to be replaced any more.
         """
-        old, config = self._entries[name], self.folder.configs.get(name)
-        if self._closed or not self._is_outdated(name, old) or self._adopt(old, config):
+        old, config = self._entries.get(name), self.folder.configs.get(name)
+        if self._closed or not old or not self._is_outdated(name, old) or self._adopt(old, config):
             self._replacing.discard(name)
             return None
         if not old.is_settled or not (old.is_idle or is_late):
@@ -211,8 +220,15 @@ class Registry:
 
     def _adopt(self, entry: _Entry, config: ModelConfig | None) -> bool:
         loaded = entry.loaded
-        if not config or not loaded or not loaded.runner.adopt(config):
+        if not config or not loaded:
             return False
+        try:
+            if not loaded.runner.adopt(config):
+                return False
+        except ModelUnusable as error:
+            entry.config, loaded.complaint = config, f"{KEPT}: {error.message}"
+            logger.error("%s: %s", config.name, loaded.complaint)
+            return True
         entry.config = loaded.config = config
         loaded.complaint = None
         logger.info("%s goes on with its new settings", config.name)

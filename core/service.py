@@ -22,9 +22,10 @@ from core.loader import Runner
 from core.metrics import Metrics
 from core.registry import Registry
 from core.reply import Chunks, Form, FutureReply, Reply, TextReply, Whole
-from core.runners.backends import load_runner, prepare_runner
+from core.runners.backends import load_runner
 from core.schema import replies
 from core.schema.parameters import RequestBody
+from core.schema.public_text import public_text
 from core.schema.requests import (
     ChatRequest,
     CompletionRequest,
@@ -52,7 +53,7 @@ class Service:
         folder: ModelsFolder,
         *,
         load: Callable[[ModelConfig], Runner] = load_runner,
-        prepare: Callable[[ModelConfig], None] = prepare_runner,
+        prepare: Callable[[ModelConfig], None] = lambda config: None,
         patience: float = 30.0,
     ) -> None:
         """`prepare` and `load` make a config's runner, as `Loader` says; `patience` is how many seconds a request waits
@@ -93,6 +94,7 @@ class Service:
             return reply
         except CoreError as error:
             status = str(error.status)
+            error.message = self._public(error.message)
             raise
         finally:
             known = isinstance(model, str) and model in self.folder.configs
@@ -101,7 +103,8 @@ class Service:
     def models(self) -> dict[str, Any]:
         """OpenAI's list, with each model's state and limits beside its name, and what is wrong with the folder."""
         data = [self.model(name) for name in self.folder.configs]
-        return {"object": "list", "data": data, "problems": [str(problem) for problem in self.folder.problems]}
+        problems = [self._public(str(problem)) for problem in self.folder.problems]
+        return {"object": "list", "data": data, "problems": problems}
 
     def model(self, name: str) -> dict[str, Any]:
         """Raises UnknownModel."""
@@ -109,12 +112,13 @@ class Service:
         created = int(config.source.stat().st_mtime) if config.source and config.source.exists() else 0
         status = self.registry.status(name)
         known = [problem for problem in self.folder.problems if problem.model == name]
-        problems = [str(problem) for problem in (*known, *(status.runner.problems if status.runner else ()))]
+        told = (*known, *(status.runner.problems if status.runner else ()))
+        problems = [self._public(str(problem)) for problem in told]
         facts = {"kind": status.runner.kind} | status.runner.facts if status.runner else {}
         return (
             {"id": name, "object": "model", "created": created, "owned_by": "warmfn", "state": status.state}
             | facts
-            | ({"error": status.error} if status.error else {})
+            | ({"error": self._public(status.error)} if status.error else {})
             | ({"problems": problems} if problems else {})
         )
 
@@ -123,8 +127,9 @@ class Service:
         states = {name: self.registry.status(name) for name in self.folder.configs}
         complaints = [f"{name}: {status.error}" for name, status in states.items() if status.error]
         errors = [str(problem) for problem in self.folder.problems if problem.severity == "error"]
+        problems = [self._public(text) for text in errors + complaints]
         models = {name: status.state for name, status in states.items()}
-        return self.registry.is_ready, {"models": models, "problems": errors + complaints}
+        return self.registry.is_ready, {"models": models, "problems": problems}
 
     def update(self, folder: ModelsFolder) -> None:
         """Go on with what the models folder says now; see `Registry.update`."""
@@ -170,14 +175,8 @@ class Service:
             return self._generate(request, runner, prompts, replies.Heading("edit", runner.name), deadline)
 
     def _list_models(self, payload: object, _: Deadline | None) -> Reply:
-        """LocalAI's list: what is served, and where it is asked for, the weights that a YAML gives another name."""
-        query = ModelsQuery.parse(payload or {})
-        selects = query.selector()
+        selects = ModelsQuery.parse(payload or {}).selector()
         listed = self.models()
-        if not query.exclude_configured:
-            weights = {config.parameters.model or name for name, config in self.folder.configs.items()}
-            names = sorted(weights - self.folder.configs.keys())
-            listed["data"] += [{"id": name, "object": "model", "created": 0, "owned_by": "warmfn"} for name in names]
         return _immediate(listed | {"data": [model for model in listed["data"] if selects(model["id"])]})
 
     def _generate(
@@ -258,6 +257,9 @@ class Service:
             engine = cast("TextRunner", runner).engine
             self.metrics.watch(config.name, lambda: engine.num_running, lambda: engine.num_waiting)
         return runner
+
+    def _public(self, text: str) -> str:
+        return public_text(text, self.folder.path)
 
     def _model_name(self, request: RequestBody, *, embeds: bool) -> str:
         """The model that was asked for; LocalAI takes the first one where none was."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+
 from core.engine.batch import Batch
 
 MEMORY = 0.8
@@ -11,15 +14,25 @@ MIN_PREFILL = 32
 """Prompt tokens that a batch must have to tell how fast prompts are read: a few take as long as many."""
 
 
+FRESH = 60.0
+"""Seconds for which a rate is good enough to refuse work: who is refused measures nothing, so it must not last."""
+
+
 class Rate:
     """Tokens per second of the newest steps, long ones counting for more; None until there was one."""
 
     def __init__(self) -> None:
         self._tokens = self._seconds = 0.0
+        self._observed_at = -math.inf
 
     def observe(self, tokens: int, seconds: float) -> None:
         self._tokens = MEMORY * self._tokens + tokens
         self._seconds = MEMORY * self._seconds + seconds
+        self._observed_at = time.monotonic()
+
+    @property
+    def is_fresh(self) -> bool:
+        return time.monotonic() < self._observed_at + FRESH
 
     @property
     def per_second(self) -> float | None:
@@ -46,6 +59,11 @@ class Speed:
     @property
     def decode(self) -> float | None:
         return self._decode.per_second
+
+    @property
+    def fresh_prefill(self) -> float | None:
+        """None also where the rate is too old to rely on."""
+        return self.prefill if self._prefill.is_fresh else None
 
     def observe(self, batch: Batch, seconds: float) -> None:
         """A decoded batch counts as prefill if prompts dominate its time, and not at all if they only disturb it."""

@@ -6,16 +6,19 @@ Invariant: a model that works is never replaced by one whose files have errors.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from core.config.folder import ModelsFolder
+from core.config.folder import ModelsFolder, belongings
 from core.config.model import ModelConfig
 from core.config.problem import Problem
+from core.config.templates import KINDS
+from core.config.weight_files import files_of
 from core.errors import ModelUnusable
 
 logger = logging.getLogger("warmfn.watch")
@@ -42,8 +45,10 @@ class FolderWatch:
         self._apply = apply
         self._path = folder.path
         self._working = _working(folder)
-        self._current = folder
-        self._applied = self._seen = _snapshot(folder)
+        self._as_read = self._current = folder
+        self._seen: _Snapshot | None = None
+        # The folder may have changed since it was read, so that the first look reads it again.
+        self._applied: _Snapshot | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
@@ -55,23 +60,24 @@ class FolderWatch:
 
     def look(self) -> None:
         """One look at the folder."""
-        now = _snapshot(self._current)
+        now = _snapshot(self._path, [*self._as_read.configs.values(), *self._current.configs.values()])
         is_settled, self._seen = now == self._seen, now
         if not is_settled or now == self._applied:
             return
-        self._applied = now
+        is_first, self._applied = self._applied is None, now
         try:
             folder = self._read()
         except ModelUnusable as error:
             logger.error("%s; the models that were there are still served", error.message)
             return
-        self._take(folder)
+        if not (is_first and folder == self._current):
+            self._take(folder)
 
     def _take(self, folder: ModelsFolder) -> None:
         known = {str(problem) for problem in self._current.problems}
         kept = {name: config for name, config in self._working.items() if _has_errors(folder, name, config.source)}
         self._working = kept | _working(folder)
-        self._current = _with(kept, folder)
+        self._as_read, self._current = folder, _with(kept, folder)
         for problem in self._current.problems:
             if str(problem) not in known:
                 logger.warning("%s", problem)
@@ -79,7 +85,10 @@ class FolderWatch:
 
     def _run(self) -> None:
         while not self._closing.wait(INTERVAL):
-            self.look()
+            try:
+                self.look()
+            except Exception:  # the thread boundary: whatever a look runs into, later edits must still be seen
+                logger.exception("looking for edits in %s failed; the models are served as they were", self._path)
 
 
 def _working(folder: ModelsFolder) -> dict[str, ModelConfig]:
@@ -94,8 +103,10 @@ def _has_errors(folder: ModelsFolder, name: str, source: Path | None) -> bool:
 
 
 def _with(kept: Mapping[str, ModelConfig], folder: ModelsFolder) -> ModelsFolder:
-    """`folder` with these models as they were before the edits that broke them."""
-    configs, problems = dict(folder.configs), list(folder.problems)
+    """`folder` with these models as they were before the edits that broke them; their weights are no models."""
+    taken = belongings(kept.values())
+    configs = {name: config for name, config in folder.configs.items() if config.source or not _is_in(taken, config)}
+    problems = list(folder.problems)
     for name, config in kept.items():
         if configs.get(name) != config:
             configs[name] = config
@@ -104,22 +115,38 @@ def _with(kept: Mapping[str, ModelConfig], folder: ModelsFolder) -> ModelsFolder
     return replace(folder, configs=configs, problems=problems)
 
 
-def _snapshot(folder: ModelsFolder) -> _Snapshot:
-    return {str(path): _state(path) for path in _watched(folder)}
+def _is_in(taken: Collection[str], loose: ModelConfig) -> bool:
+    return os.path.realpath(loose.root / loose.name) in taken
 
 
-def _watched(folder: ModelsFolder) -> Iterator[Path]:
-    """What lies in the folder, and the templates in use that lie deeper."""
-    for name in os.listdir(folder.path) if folder.path.is_dir() else ():
-        if not name.startswith(".") and not name.endswith(_UNFINISHED):
-            yield folder.path / name
-    for config in folder.configs.values():
-        yield from (Path(source.origin) for source in config.templates.values() if source.origin.endswith(".tmpl"))
+def _snapshot(root: Path, configs: Iterable[ModelConfig]) -> _Snapshot:
+    return {str(path): _state(path) for path in _watched(root, configs)}
+
+
+def _watched(root: Path, configs: Iterable[ModelConfig]) -> Iterator[Path]:
+    """What lies in the folder, and the templates and weights that lie deeper, or would lie there."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(root):
+            if not name.startswith(".") and not name.endswith(_UNFINISHED):
+                yield root / name
+    for config in configs:
+        yield from _template_files(config)
+        try:
+            yield from files_of(config.weights)
+        except ModelUnusable:
+            yield root / (config.parameters.model or config.name)
+
+
+def _template_files(config: ModelConfig) -> Iterator[Path]:
+    """Of every template that may be the name of one: also those that are missing."""
+    names = (getattr(config.template, kind) for kind in KINDS)
+    yield from (config.root / f"{name}.tmpl" for name in names if name and "{{" not in name and "\n" not in name)
+    yield from (Path(source.origin) for source in config.templates.values() if source.origin.endswith(".tmpl"))
 
 
 def _state(path: Path) -> tuple[int, int]:
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # a name that no file can have is a ValueError
         return 0, 0
     return status.st_mtime_ns, status.st_size

@@ -71,6 +71,7 @@ class _Routes:
                 ("POST", "completions"),
                 ("POST", "edits"),
                 ("POST", "embeddings"),
+                ("POST", "engines/{model:path}/chat/completions"),
                 ("POST", "engines/{model:path}/completions"),
                 ("POST", "engines/{model:path}/embeddings"),
                 ("GET", "models"),

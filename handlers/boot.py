@@ -19,7 +19,6 @@ from core.config.backends import Backend, choose_backend
 from core.config.folder import ModelsFolder, read_folder
 from core.config.model import ModelConfig
 from core.errors import ModelUnusable
-from core.runners.backends import prepare_runner
 from core.service import Service
 from core.watch import FolderWatch
 from handlers.pull_at_start import pull_model
@@ -69,20 +68,19 @@ def _start(settings: Settings) -> Service:
     limit_openmp_spin()
     if os.environ.get("WORKERS", "1") != "1":
         logger.warning("WORKERS=%s: every worker holds all models in memory for itself", os.environ["WORKERS"])
-    with coldstart.phase("folder"):
+    with coldstart.phase("folder", coldstart.process):
         folder = read_folder(settings.models, settings.folder_defaults)
-    service = Service(folder, prepare=partial(_prepare, pulled=settings.pull))
+    service = Service(folder, prepare=partial(_pull, wanted=settings.pull))
     preload = _all(folder, settings.pull) if settings.preload is None else settings.preload
     service.registry.preload([*preload, *_installed(folder, settings.installs), *settings.pull])
     _watch(service, settings)
     return service
 
 
-def _prepare(config: ModelConfig, pulled: Collection[str]) -> None:
-    if config.name in pulled:
+def _pull(config: ModelConfig, wanted: Collection[str]) -> None:
+    if config.name in wanted:
         with coldstart.phase("pull"):
             pull_model(config.name, config.root)
-    prepare_runner(config)
 
 
 def _watch(service: Service, settings: Settings) -> None:

@@ -14,7 +14,8 @@ from handlers.keys import bearer
 def route_of(request: Request) -> str:
     """The service's route; `/v1/engines/MODEL/completions` is the old way to write `/v1/completions`."""
     path = request.url.path
-    return path.rpartition("/")[2] if "model" in request.path_params else path
+    model = request.path_params.get("model")
+    return path.partition("/engines/")[2].removeprefix(f"{model}/") if model else path
 
 
 def payload_of(request: Request, body: bytes, models: Container[str]) -> object:

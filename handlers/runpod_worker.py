@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Collection
@@ -110,8 +111,13 @@ def _run(settings: Settings) -> int:
         "return_aggregate_stream": True,
         "concurrency_modifier": lambda _: num_jobs,  # were it not constant, no job would be taken until all are done
     }
-    serverless.start(config)
-    service.close()
+    # The development API's uvicorn raises the signal again when it is done. Python must end by itself even so, since a
+    # heartbeat that outlives it would go on to tell that this worker is alive.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        serverless.start(config)
+    finally:
+        service.close()
     return 0
 
 

@@ -98,5 +98,5 @@ def _example(url: str, model: dict[str, str]) -> str:
         route, body = "chat/completions", '"messages": [{"role": "user", "content": "Hello!"}]'
     else:
         route, body = "embeddings", '"input": "Hello!"'
-    key = "-H 'Authorization: Bearer KEY' " if os.environ.get("API_KEY") else ""
+    key = "-H 'Authorization: Bearer KEY' " if Settings.from_environ().api_keys else ""
     return f"""curl {url}/{route} {key}-H 'Content-Type: application/json' -d '{{"model": "{model["id"]}", {body}}}'"""

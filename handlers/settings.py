@@ -1,10 +1,13 @@
-"""Environment -> Settings: LocalAI's variables, and some of ours. What cannot be read is an error, never a default."""
+"""Environment -> Settings: LocalAI's variables, and some of ours. What cannot be read is an error, never a default.
+
+Of LocalAI's each may be written with LOCALAI_ in front; where both spellings are set, that one counts, as in LocalAI.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
@@ -13,6 +16,7 @@ from core.config.defaults import FolderDefaults
 from core.config.model import Compat, Profile
 from core.errors import CoreError
 
+LONG = "LOCALAI_"
 OFF = ("", "0", "false", "no", "off")
 DEFAULT_DRAIN = 25
 """Most hosts kill 30 seconds after SIGTERM; Cloud Run after 10."""
@@ -56,14 +60,14 @@ class Settings:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Settings:
         """Raises BadSetting, which names the variable."""
-        preload, installs = _preload(environ.get("PRELOAD_MODELS", "").strip())
+        preload, installs = _preload(*spelled(environ, "PRELOAD_MODELS"))
         return cls(
-            models=Path(environ.get("MODELS_PATH") or "models"),
+            models=models_path(environ),
             preload=preload,
-            debug=environ.get("DEBUG", "").strip().lower() not in OFF,
+            debug=spelled(environ, "DEBUG")[1].lower() not in OFF,
             installs=installs,
-            address=_address(environ.get("ADDRESS", "").strip()),
-            api_keys=_names(environ.get("API_KEY", "")),
+            address=_address(*spelled(environ, "ADDRESS")),
+            api_keys=_names(spelled(environ, "API_KEY")[1]),
             folder_defaults=FolderDefaults(
                 threads=_count(environ, "THREADS"),
                 context_size=_count(environ, "CONTEXT_SIZE"),
@@ -76,8 +80,26 @@ class Settings:
         )
 
 
+def spelled(environ: Mapping[str, str], name: str) -> tuple[str, str]:
+    """How the variable is spelled here, and its value: "" where it is not set."""
+    long = f"{LONG}{name}"
+    value = environ.get(long, "").strip()
+    return (long, value) if value else (name, environ.get(name, "").strip())
+
+
+def models_path(environ: Mapping[str, str] = os.environ) -> Path:
+    return Path(spelled(environ, "MODELS_PATH")[1] or "models")
+
+
+def override(values: Mapping[str, str], environ: MutableMapping[str, str] = os.environ) -> None:
+    """Set these variables, however they were spelled before."""
+    for name, value in values.items():
+        environ.pop(f"{LONG}{name}", None)
+        environ[name] = value
+
+
 def _count(environ: Mapping[str, str], name: str) -> int | None:
-    text = environ.get(name, "").strip()
+    name, text = spelled(environ, name)
     if text in ("", "0"):
         return None
     if not text.isdecimal():
@@ -92,19 +114,19 @@ def _choice(environ: Mapping[str, str], name: str, choices: tuple[Any, ...]) -> 
     return text or None
 
 
-def _address(text: str) -> tuple[str, int]:
+def _address(name: str, text: str) -> tuple[str, int]:
     """`:8080` is every interface, as in LocalAI; `[::1]:8080` is IPv6."""
     if not text:
         return DEFAULT_ADDRESS
     host, colon, port = text.rpartition(":")
     if not (colon and port.isdecimal() and int(port) < 2**16):
-        raise BadSetting("ADDRESS", text, "give HOST:PORT or :PORT, such as 0.0.0.0:8080")
+        raise BadSetting(name, text, "give HOST:PORT or :PORT, such as 0.0.0.0:8080")
     return host.strip("[]") or "0.0.0.0", int(port)
 
 
-def _preload(text: str) -> tuple[tuple[str, ...] | None, dict[str, str]]:
+def _preload(name: str, text: str) -> tuple[tuple[str, ...] | None, dict[str, str]]:
     if text.startswith("["):
-        return (), _installs(text)
+        return (), _installs(name, text)
     if text in ("", "all"):
         return None, {}
     if text == "none":
@@ -116,17 +138,17 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _installs(text: str) -> dict[str, str]:
+def _installs(variable: str, text: str) -> dict[str, str]:
     """Name -> URL of LocalAI's `[{"url": ..., "name": ...}]`; without a name the URL's last part says it."""
     try:
         items = json.loads(text)
     except ValueError as error:
-        raise BadSetting("PRELOAD_MODELS", text, f"it begins as a JSON list and is none ({error})") from error
+        raise BadSetting(variable, text, f"it begins as a JSON list and is none ({error})") from error
     installs: dict[str, str] = {}
     for item in items:
         url = (item.get("url") or item.get("id")) if isinstance(item, dict) else item
         if not isinstance(url, str):
-            raise BadSetting("PRELOAD_MODELS", text, 'give names with commas, or [{"url": "...", "name": "..."}]')
+            raise BadSetting(variable, text, 'give names with commas, or [{"url": "...", "name": "..."}]')
         name = item.get("name") if isinstance(item, dict) else None
         installs[str(name or PurePosixPath(url.rpartition("@")[2]).stem)] = url
     return installs

@@ -24,12 +24,12 @@ def mode(environ: Mapping[str, str]) -> str:
 def address(environ: Mapping[str, str]) -> str:
     """Where MODE=http listens: platforms say PORT, LocalAI's users ADDRESS. By default on every interface."""
     port = environ.get("PORT")
-    return f":{port}" if port else environ.get("ADDRESS") or ":8080"
+    return f":{port}" if port else environ.get("LOCALAI_ADDRESS") or environ.get("ADDRESS") or ":8080"
 
 
 def main() -> None:
     program = PROGRAMS[mode(os.environ)]
-    os.environ["ADDRESS"] = address(os.environ)
+    os.environ["LOCALAI_ADDRESS"] = address(os.environ)  # the spelling that counts before the other
     os.execv(sys.executable, [sys.executable, "-m", *program, *sys.argv[1:]])
 
 

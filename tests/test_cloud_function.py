@@ -63,7 +63,7 @@ def complaint(url: str, body: dict[str, object]) -> str:
 def test_the_targets_of_one_route_take_a_post_on_any_path(
     targets: dict[str, str], target: str, field: str, path: str
 ) -> None:
-    assert complaint(targets[target] + path, {}).startswith(f"{field}: Field required")
+    assert complaint(targets[target] + path, {}).startswith(f"{field}: ")
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,12 @@ def test_a_phase_belongs_to_the_load_that_is_recorded_on_its_thread() -> None:
     assert "weights" not in coldstart.process
 
 
+def test_what_is_loaded_without_a_record_leaves_none() -> None:
+    with coldstart.phase("weights"):
+        pass
+    assert "weights" not in coldstart.process
+
+
 def test_a_phase_that_fails_is_counted_too() -> None:
     with coldstart.recording() as phases, pytest.raises(ZeroDivisionError), coldstart.phase("weights"):
         raise ZeroDivisionError

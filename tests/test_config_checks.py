@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from core.config.folder import Problem, read_folder
 from tests.small_gguf import write_gguf
 
@@ -32,3 +34,25 @@ def test_a_whole_config_of_the_classic_folder_has_no_problem(tmp_path: Path) -> 
         "roles: {user: 'USER:', system: 'SYSTEM:'}\nstopwords: ['HUMAN:']\ntrimsuffix: [\"\\n\"]\nusage: |\n  curl\n"
     )
     assert problems(tmp_path, text) == []
+
+
+OWN = "template: {use_tokenizer_template: true}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("system_prompt: x\nroles: {user: y}", ["system_prompt", "roles"]),
+        (f"{OWN}system_prompt: x\nroles: {{user: y}}", ["system_prompt", "roles"]),
+        ("system_prompt: x\ntemplate: {completion: '{{.SystemPrompt}}{{.Input}}'}", []),
+        ("system_prompt: x\nroles: {user: y}\ntemplate: {chat: '{{.Input}}'}", ["system_prompt"]),
+        ("roles: {user: y}\ntemplate: {chat_message: '{{.RoleName}}{{.Content}}'}", ["roles"]),
+        ("roles: {user: y}\ntemplate: {chat_message: '{{.Role}}{{.Content}}'}", []),
+        ("roles: {user: y}\ncompat: strict", []),
+        ("system_prompt: x\nroles: {user: y}\nembeddings: true", []),
+    ],
+)
+def test_texts_that_no_prompt_shows_are_told(tmp_path: Path, text: str, keys: list[str]) -> None:
+    found = problems(tmp_path, text)
+    assert [problem.key for problem in found] == keys
+    assert {problem.severity for problem in found} <= {"warning"}

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from core.config.folder import FolderDefaults, ModelsFolder, Problem, read_folder
+from core.config.problem import NOT_PULLED
 from core.errors import ModelUnusable
+from tests.small_gguf import write_gguf
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -18,7 +21,8 @@ def folder_of(path: Path, **files: str) -> ModelsFolder:
 
 def about_files(folder: ModelsFolder) -> list[Problem]:
     """All but that there are no weights, of which these tests have none."""
-    return [problem for problem in folder.problems if not problem.message.startswith("weights ")]
+    absent = ("weights ", NOT_PULLED)
+    return [problem for problem in folder.problems if not problem.message.startswith(absent)]
 
 
 def said(folder: ModelsFolder) -> list[str]:
@@ -165,3 +169,57 @@ def test_reading_again_gives_equal_configs_until_a_file_changes(tmp_path: Path) 
 def test_a_byte_order_mark_and_carriage_returns_do_no_harm(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes(b"\xef\xbb\xbfname: a\r\nsystem_prompt: |\r\n  one\r\n  two\r\n")
     assert read_folder(tmp_path).configs["a"].system_prompt == "one\ntwo\n"
+
+
+def test_a_name_that_is_no_text_is_an_error(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, a="name: [x]", b="name: {x: y}")
+    assert said(folder) == [
+        "a.yaml:1: name: a list stands here: write text",
+        "b.yaml:1: name: a map stands here: write text",
+    ]
+    assert not folder.configs
+
+
+def test_a_long_value_is_shown_by_its_ends(tmp_path: Path) -> None:
+    [line] = said(folder_of(tmp_path, a=f"name: a\nslots: {'x' * 5000}\n"))
+    assert len(line) < 250
+    assert "xxx...xxx" in line
+
+
+def test_problems_of_another_files_model_of_that_name_are_not_its_own(tmp_path: Path) -> None:
+    write_gguf(tmp_path / "x.gguf")
+    good = "name: same\nparameters: {model: x.gguf}"
+    folder = folder_of(tmp_path, a=f"{good}\ntemplate: {{chat: nowhere}}", b="name: same\nslots: x", c=good)
+    assert folder.configs["same"].source == tmp_path / "c.yaml"
+    errors = [problem for problem in folder.problems if problem.severity == "error"]
+    assert [(Path(problem.file).name, problem.model) for problem in errors] == [("a.yaml", None), ("b.yaml", None)]
+
+
+def test_weights_that_a_broken_file_names_are_no_model_of_their_own(tmp_path: Path) -> None:
+    for name in ("x.gguf", "y.gguf", "my-x.gguf"):
+        write_gguf(tmp_path / name)
+    folder = folder_of(tmp_path, a="name: a\nparameters: {model: x.gguf", b="name: b\nslots: z\nmodel: ./y.gguf")
+    assert list(folder.configs) == ["my-x.gguf"]
+
+
+def test_names_and_texts_that_no_reply_could_carry_are_told_and_passed_over(tmp_path: Path) -> None:
+    write_gguf(tmp_path / os.fsdecode(b"bad\xff.gguf"))
+    (tmp_path / os.fsdecode(b"bad\xff.yaml")).write_text("name: a")
+    folder = folder_of(tmp_path, b='name: "\\ud800"')
+    assert not folder.configs
+    assert [problem.file for problem in folder.problems][:2] == [r"'bad\udcff.gguf'", r"'bad\udcff.yaml'"]
+    assert "half a character" in folder.problems[2].message
+    "".join(map(str, folder.problems)).encode()
+
+
+def test_links_in_a_circle_and_pipes_cost_only_themselves(tmp_path: Path) -> None:
+    for name in ("loop", "loop.gguf", "loop.yaml"):
+        (tmp_path / name).symlink_to(name)
+    for name in ("pipe.gguf", "pipe"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "pipe.yaml").symlink_to("pipe")
+    folder = folder_of(tmp_path, a="name: a\nparameters: {model: loop}", b="name: b\nparameters: {model: pipe.gguf}")
+    assert list(folder.configs) == ["a", "b"]
+    assert [Path(problem.file).name for problem in about_files(folder)] == [
+        *("b.yaml", "loop.yaml", "pipe.yaml", "loop.gguf"),
+    ]

@@ -124,3 +124,11 @@ def test_every_key_of_localai_for_texts_and_vectors_has_a_type() -> None:
 def test_names_of_files_outside_the_folder_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="not a path inside the models folder"):
         config(**values)
+
+
+@pytest.mark.parametrize(
+    "values", [{"threads": "1025"}, {"threads_batch": "100000"}, {"parameters": {"batch": "2147483647"}}]
+)
+def test_sizes_that_would_end_the_process_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="less than or equal to"):
+        config(**values)

@@ -49,7 +49,7 @@ def test_a_download_has_its_template_beside_it_too(tmp_path: Path) -> None:
 def test_a_missing_file_is_an_error_with_its_line_and_leaves_other_templates_usable(tmp_path: Path) -> None:
     folder = read(tmp_path, "template:\n  chat: chatml\n  completion: '{{.Input}}'\n")
     [problem] = about_templates(folder)
-    assert str(problem).startswith(f"{tmp_path}/m.yaml:3: template.chat: there is no file chatml.tmpl in {tmp_path}")
+    assert str(problem).startswith(f"{tmp_path}/m.yaml:3: template.chat: there is no file 'chatml.tmpl' in {tmp_path}")
     assert (problem.severity, problem.model) == ("error", "m")
     assert template(folder).problem == problem.message
     assert template(folder, "completion").problem is None
@@ -122,3 +122,38 @@ def test_huge_and_impossible_names_are_no_files(tmp_path: Path) -> None:
     )
     assert [problem.key for problem in about_templates(folder)] == ["template.chat"]
     assert "is longer than" in about_templates(folder)[0].message
+
+
+def test_a_field_that_does_not_exist_is_an_error_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "c.tmpl").write_text("one\nA {{.Nope}}{{.Nope}}")
+    folder = read(tmp_path, "template: {chat: c, chat_message: 'A {{.content}}'}")
+    chat, message = about_templates(folder)
+    assert (chat.severity, chat.line, chat.key) == ("error", 2, "template.chat")
+    assert chat.message.startswith("there is no .Nope: write one of .SystemPrompt, ")
+    assert (message.severity, message.key) == ("error", "template.chat_message")
+    assert ".Content" in message.message
+    assert template(folder).problem == chat.message
+
+
+def test_a_field_that_a_condition_may_spare_is_a_warning_and_the_template_is_used(tmp_path: Path) -> None:
+    folder = read(tmp_path, "template: {chat: '{{.Input}}{{if .Functions}}{{.Nope}}{{end}}'}")
+    [problem] = about_templates(folder)
+    assert problem.severity == "warning"
+    assert template(folder).problem is None
+
+
+def test_in_strict_mode_a_field_that_does_not_exist_is_a_warning(tmp_path: Path) -> None:
+    [problem] = about_templates(read(tmp_path, "compat: strict\ntemplate: {chat: '{{.Nope}}'}"))
+    assert (problem.severity, "passed over" in problem.message) == ("warning", True)
+
+
+def test_a_name_with_its_suffix_is_told_to_do_without(tmp_path: Path) -> None:
+    (tmp_path / "chatml.tmpl").write_text("{{.Input}}")
+    [problem] = about_templates(read(tmp_path, "template: {chat: chatml.tmpl}"))
+    assert "there is no file 'chatml.tmpl.tmpl'" in problem.message
+    assert "leave out .tmpl" in problem.message
+
+
+def test_a_long_text_is_not_repeated_in_what_is_said_of_it(tmp_path: Path) -> None:
+    [problem] = about_templates(read(tmp_path, f"template: {{chat: {'x' * 5000}}}"))
+    assert len(problem.message) < 500

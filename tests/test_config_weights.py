@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from core.config.model import ModelConfig
-from core.config.weight_files import folder_fault, gguf_fault
+from core.config.problem import NotPulled
+from core.config.weight_files import folder_fault, gguf_fault, weights_state
 from core.errors import ModelUnusable
 
 
@@ -73,7 +74,6 @@ def test_a_hugging_face_id_is_the_folder_it_ends_in(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "more", "pull"),
     [
-        ("x.gguf", {}, "warmfn pull m`"),
         ("hf://a/b/x.gguf", {}, "warmfn pull hf://a/b/x.gguf`"),
         ("x.gguf", {"download_files": [{"filename": "x.gguf", "uri": "https://h/x"}]}, "warmfn pull https://h/x`"),
     ],
@@ -137,3 +137,22 @@ def test_a_gguf_under_a_folder_backend_is_told_what_to_do(tmp_path: Path) -> Non
     assert "say `backend: llama-cpp`" in (folder_fault(tmp_path / "x") or "")
     (tmp_path / "y").write_bytes(b"none")
     assert "name a folder" in (folder_fault(tmp_path / "y") or "")
+
+
+def test_only_what_the_gallery_of_the_folder_lists_is_pulled_by_its_name(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnusable) as caught:
+        _ = config(tmp_path, "x.gguf").weights
+    assert "put them there" in caught.value.message
+    assert "warmfn pull m`" not in caught.value.message
+    (tmp_path / "gallery.yaml").write_text("m: {description: x, license: y, files: []}")
+    with pytest.raises(NotPulled, match=r"not pulled yet, .*: run `warmfn pull m`"):
+        _ = config(tmp_path, "x.gguf").weights
+    (tmp_path / "gallery.yaml").write_text("m: [")
+    with pytest.raises(ModelUnusable, match="put them there"):
+        _ = config(tmp_path, "x.gguf").weights
+
+
+def test_a_part_that_is_a_dangling_link_counts_as_empty(tmp_path: Path) -> None:
+    (tmp_path / "x-00001-of-00002.gguf").write_bytes(b"GGUF")
+    (tmp_path / "x-00002-of-00002.gguf").symlink_to("nowhere")
+    assert weights_state(tmp_path / "x-00001-of-00002.gguf").num_bytes == 4

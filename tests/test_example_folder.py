@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +98,12 @@ def test_each_hub_file_with_a_hash_is_of_a_fixed_revision(gallery: Gallery) -> N
 def test_each_says_how_long_a_text_may_be_and_what_memory_it_takes(examples: ModelsFolder, name: str) -> None:
     assert examples.configs[name].context_size
     assert "# Memory: " in (MODELS / f"{name}.yaml").read_text()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_gallery_and_the_yaml_agree_on_the_cache_of_a_token(gallery: Gallery, name: str) -> None:
+    stated = re.search(r"= ([\d.]+) KiB for a token", (MODELS / f"{name}.yaml").read_text())
+    assert gallery.entries[name].kv_bytes_per_token == (float(stated[1]) * 1024 if stated else 0)
 
 
 @pytest.mark.parametrize("name", PROMPTS)

@@ -124,7 +124,7 @@ def test_an_unknown_parameter_is_accepted_with_a_warning_that_suggests_the_right
     [
         ({"temperature": "hot"}, "temperature"),
         ({"messages": "hi"}, "messages"),
-        ({"messages": [{"role": "usr", "content": "x"}]}, "messages.0.role"),
+        ({"messages": [{"role": 1, "content": "x"}]}, "messages.0.role"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages.0.content.0.type"),
         ({"max_tokens": -2}, "max_tokens"),
         ({"mirostat": 3}, "mirostat"),

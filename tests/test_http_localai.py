@@ -44,6 +44,39 @@ def test_the_model_may_stand_in_the_path(client: httpx.Client, prefix: str) -> N
     assert "'owner/none'" in missing.json()["error"]["message"]
 
 
+def test_a_chat_may_name_its_model_in_the_path_too(client: httpx.Client) -> None:
+    ask = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 2}
+    body = client.post("/v1/engines/fake/chat/completions", json=ask).json()
+    assert (body["model"], body["object"]) == ("fake", "chat.completion")
+
+
+def test_an_edit_without_a_template_is_refused_as_the_requests_fault() -> None:
+    service = FakeService()
+    with Server(service) as server:
+        refused = httpx.post(f"{server.url}/v1/edits", json={"model": "fake", "instruction": "shorten", "input": "a"})
+    service.close()
+    assert (refused.status_code, refused.json()["error"]["type"]) == (400, "invalid_request_error")
+
+
+def test_parts_of_a_content_go_through_the_templates_for_them() -> None:
+    sources = {"multimodal": "<{{.Text}}>", "chat_message": "{{.RoleName}}:{{.Content}}", "chat": "{{.Input}}"}
+    templates = {kind: TemplateSource(text, f"m.yaml: template.{kind}") for kind, text in sources.items()}
+    service = FakeService(templates=templates)
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    ask = {"model": "fake", "messages": [{"role": "narrator", "content": parts}], "max_tokens": 2}
+    with Server(service) as server:
+        body = httpx.post(f"{server.url}/v1/chat/completions", json=ask).json()
+    service.close()
+    assert body["choices"][0]["message"]["content"] == text_of(completion(tokens("narrator:<ab>"), 2))
+
+
+def test_parts_of_a_content_are_joined_for_the_weights_own_template(client: httpx.Client) -> None:
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    ask = {"model": "fake", "messages": [{"role": "user", "content": parts}], "max_tokens": 2}
+    body = client.post("/v1/chat/completions", json=ask).json()
+    assert body["choices"][0]["message"]["content"] == text_of(completion(tokens("u:ab;"), 2))
+
+
 def test_a_path_and_a_body_that_name_two_models_are_refused(client: httpx.Client) -> None:
     response = client.post("/v1/engines/fake/completions", json={**ASK, "model": "other"})
     assert (response.status_code, response.json()["error"]["param"]) == (400, "model")
@@ -102,6 +135,6 @@ def test_no_limit_means_until_the_context_is_full(client: httpx.Client) -> None:
 def test_the_list_of_models_takes_localais_filter(client: httpx.Client) -> None:
     assert [model["id"] for model in client.get("/v1/models?filter=^fa").json()["data"]] == ["fake"]
     assert client.get("/v1/models?filter=^x").json()["data"] == []
-    weights = client.get("/v1/models?excludeConfigured=false&filter=gguf").json()["data"]
-    assert [model["id"] for model in weights] == ["fake.gguf"]
+    for model in client.get("/v1/models?excludeConfigured=false").json()["data"]:
+        assert client.get(f"/v1/models/{model['id']}").status_code == 200
     assert client.get("/v1/models?filter=(").json()["error"]["param"] == "filter"

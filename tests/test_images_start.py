@@ -30,7 +30,7 @@ def healthcheck(**environ: str) -> int:
 
 
 def test_it_becomes_the_server_and_ends_on_sigterm(tmp_path: Path) -> None:
-    environ = {"PORT": str(free_port()), "MODELS_PATH": str(tmp_path)}
+    environ = {"PORT": str(free_port()), "LOCALAI_ADDRESS": "127.0.0.1:1", "MODELS_PATH": str(tmp_path)}
     with subprocess.Popen([sys.executable, "-m", "handlers.start"], env=os.environ | environ) as process:
         deadline = time.monotonic() + PATIENCE_S
         while healthcheck(**environ) and process.poll() is None and time.monotonic() < deadline:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import pytest
 
 from tests.parity.forced import BOUND, MEDIAN_BOUND
 
-pytestmark = pytest.mark.extended
+pytestmark = [pytest.mark.extended, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[1]
 MADE_FROM = ("scripts/build_llama_wheel.sh", "scripts/gcc_amx.h")
@@ -32,7 +33,8 @@ def wheel() -> Path:
     """Compiled in 8 minutes on 2 cores, and kept in WARMFN_TEST_WHEELS or the user's cache while its sources stay."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "warmfn/wheels"
     made_from = b"".join((ROOT / name).read_bytes() for name in MADE_FROM)
-    folder = Path(os.environ.get("WARMFN_TEST_WHEELS", cache)) / hashlib.sha256(made_from).hexdigest()[:12]
+    name = f"{version('llama-cpp-python')}-{hashlib.sha256(made_from).hexdigest()[:12]}"
+    folder = Path(os.environ.get("WARMFN_TEST_WHEELS", cache)) / name
     if not list(folder.glob("*.whl")):
         command = [str(ROOT / MADE_FROM[0]), "portable", str(folder)]
         subprocess.run(command, env=os.environ | {"PYTHON": sys.executable}, check=True)
@@ -51,6 +53,11 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def known_tokens(models_folder: Path, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tests.parity.known_tokens", str(models_folder)]
     return subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, cwd=ROOT)
+
+
+def compile_library(source: str, library: Path, *options: str) -> None:
+    command = ["cc", "-shared", "-x", "c", "-", "-x", "none", *options, "-o", str(library)]
+    subprocess.run(command, input=source, text=True, check=True)
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +83,6 @@ def test_the_wheel_holds_each_library_once(wheel: Path) -> None:
 
 @pytest.mark.weights
 @pytest.mark.parametrize("name", CPU_LIBRARIES)
-@pytest.mark.timeout(600)
 def test_a_cpu_library_agrees_with_a_native_build_or_is_refused(
     site: Path, models_folder: Path, native: list[float], tmp_path: Path, name: str
 ) -> None:
@@ -104,13 +110,25 @@ def test_a_processor_that_suits_no_library_is_told_what_there_is(
     site: Path, models_folder: Path, tmp_path: Path
 ) -> None:
     """A library says by its score whether the processor has the instructions that it uses."""
-    source = "int ggml_backend_score(void) { return 0; }"
-    library = tmp_path / "libggml-cpu-tomorrow.so"
-    subprocess.run(["cc", "-shared", "-x", "c", "-", "-o", str(library)], input=source, text=True, check=True)
+    compile_library("int ggml_backend_score(void) { return 0; }", tmp_path / "libggml-cpu-tomorrow.so")
     done = known_tokens(models_folder, {"PYTHONPATH": str(site), "WARMFN_GGML_DIR": str(tmp_path)})
     assert done.returncode == 1
     assert "runs on this processor (there is tomorrow)" in done.stderr
     assert "build_llama_wheel.sh portable" in done.stderr
+
+
+@pytest.mark.weights
+def test_without_a_driver_the_gpu_image_computes_on_the_cpu_and_says_so(
+    site: Path, models_folder: Path, tmp_path: Path
+) -> None:
+    libraries = tmp_path / "lib"
+    shutil.copytree(site / "llama_cpp/lib", libraries)
+    driver = tmp_path / "driver.so"
+    compile_library("", driver, "-Wl,-soname,libcuda.so.absent")
+    compile_library("", libraries / "libggml-cuda.so", "-Wl,--no-as-needed", str(driver))
+    done = known_tokens(models_folder, {"PYTHONPATH": str(site), "WARMFN_GGML_DIR": str(libraries)})
+    assert "finds no driver or no card" in done.stderr
+    assert json.loads(done.stdout)["backend"].startswith("CPU (")
 
 
 @pytest.fixture(scope="session")
@@ -142,7 +160,8 @@ def test_an_image_serves_the_model_that_is_baked_into_it(image: Path, models_fol
     subprocess.run(bake, env=environ, check=True)
     command = [image / "venv/bin/python", "-m", "handlers.start"]
     with subprocess.Popen(command, env=environ, cwd=image, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-        output = b"".join(iter((process.stdout or io.BytesIO()).readline, b"Try:\n")).decode()
+        assert process.stdout is not None
+        output = b"".join(takewhile(lambda line: line != b"Try:\n", process.stdout)).decode()
         process.terminate()
     assert "smollm2-135m-instruct  text  ready" in output
     assert "llama.cpp computes on CPU (" in output

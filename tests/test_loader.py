@@ -38,13 +38,15 @@ def test_a_model_is_prepared_beside_the_load_before_it_and_loaded_after_it() -> 
     assert [futures[name].result(5).config.name for name in "ab"] == order == ["a", "b"]
 
 
-@pytest.mark.parametrize("error", [ModelUnusable("no gallery"), ImportError("a broken library")])
-def test_what_fails_in_preparation_is_that_models_failure_alone(error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "message"), [(ModelUnusable("no gallery"), "no gallery"), (OSError("a bug"), "a cannot be loaded")]
+)
+def test_what_fails_in_preparation_is_that_models_failure_alone(error: Exception, message: str) -> None:
     def prepare(config: ModelConfig) -> None:
         if config.name == "a":
             raise error
 
     futures = loaded(Loader(FakeRunner, prepare), "a", "b")
-    with pytest.raises(ModelUnusable, match=str(error)):
+    with pytest.raises(ModelUnusable, match=message):
         futures["a"].result(5)
     assert futures["b"].result(5).config.name == "b"

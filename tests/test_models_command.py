@@ -55,3 +55,16 @@ def test_listing_loads_no_engine(folder: Path) -> None:
     root = Path(__file__).parents[1]
     out = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True).stdout
     assert out.splitlines()[-1] == "[]"
+
+
+def test_a_model_of_the_gallery_that_waits_for_its_pull_is_no_error(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "later.yaml").write_text("name: later\nparameters: {model: later.gguf}")
+    (folder / "gallery.yaml").write_text("later: {}")
+    assert main(["models", "--models", str(folder)]) == 0
+    assert "warning: " in (out := capsys.readouterr().out)
+    assert "run `warmfn pull later`" in out
+    assert main(["models", "--models", str(folder), "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert {model["name"]: model["usable"] for model in listed["models"]} == {"good": True, "later": False}

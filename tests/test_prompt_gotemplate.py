@@ -175,6 +175,8 @@ def test_calls_without_a_template_are_written_as_a_template_would() -> None:
         ("{{if true}}{{else}}{{else}}{{end}}", 1, "else"),
         ("{{if}}x{{end}}", 1, "has no value"),
         ("{{nothing .Input}}", 1, 'no function "nothing"'),
+        ("{{slice .Input 1}}", 1, 'the function "slice" is not supported'),
+        ('{{env "HOME"}}', 1, 'the function "env" is not supported'),
         ("{{$x}}", 1, "not declared"),
         ('{{"a}}', 1, "double quotes"),
         ("{{(1}}", 1, r"'\(' is not closed"),

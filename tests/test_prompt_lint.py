@@ -51,6 +51,12 @@ class OwnChatml:
         return self._opening + "".join(turns) + "<|im_start|>assistant\n"
 
 
+class WithDefaultSystem:
+    def render(self, messages: Any) -> str:
+        default = [] if messages[0]["role"] == "system" else [{"role": "system", "content": "You are a model."}]
+        return OwnChatml().render([*default, *messages])
+
+
 class Refusing:
     def render(self, messages: Any) -> str:
         if any(message["role"] == "system" for message in messages):
@@ -129,14 +135,41 @@ def test_a_difference_from_the_weights_own_template_is_shown_where_it_begins() -
     assert "stands where that has" in the_one(said(differing, own=OwnChatml()))
 
 
+def test_a_default_text_of_the_weights_own_template_is_no_difference() -> None:
+    assert said(CHATML, own=WithDefaultSystem()) == []
+
+
 def test_a_template_that_refuses_system_messages_is_told() -> None:
     assert "refused: no system messages" in the_one(said({}, own=Refusing()))
+
+
+def test_a_template_that_fails_for_system_messages_alone_is_told_with_its_line() -> None:
+    failing = '{{if eq .RoleName "system"}}\n{{index .Content 99}}{{end}}' + MESSAGE
+    [problem] = said(CHATML | {"chat_message": failing})
+    assert (problem.key, problem.severity) == ("template.chat_message", "warning")
+    assert problem.message.startswith("line 2: a conversation with a system message is refused: index")
 
 
 def test_a_prompt_that_cannot_be_made_is_an_error_with_its_reason() -> None:
     [problem] = said(CHATML | {"chat": "{{index .Input 99}}"})
     assert problem.severity == "error"
     assert "template.chat" in str(problem)
+
+
+def test_what_is_wrong_with_the_template_of_messages_is_told_once_and_with_its_line() -> None:
+    broken = CHATML | {"chat_message": "x\n{{index .Content 99}}", "function": "{{.Input}} {{.Functions}}"}
+    [problem] = said(broken)
+    assert (problem.key, problem.severity) == ("template.chat_message", "error")
+    assert problem.message == "line 2: index: there is no item 99 among 18"
+    source = TemplateSource(broken["chat_message"], "/nowhere/m.tmpl")
+    templates = config(broken).templates | {"chat_message": source}
+    [problem] = lint(config(broken).model_copy(update={"templates": templates}), None, CHATML_WORDS)
+    assert (problem.file, problem.line) == ("/nowhere/m.tmpl", 2)
+
+
+def test_a_template_passed_over_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    said(CHATML | {"chat_message": "{{index .Content 99}}"}, compat="strict")
+    assert [record.message.count("template.chat_message: line 1") for record in caplog.records] == [1]
 
 
 def test_a_model_without_any_chat_template_is_only_warned_of() -> None:
@@ -156,6 +189,6 @@ def test_a_template_for_tools_must_show_them() -> None:
     assert said(CHATML | {"function": "{{toJson .Functions}} {{.Input}}"}) == []
 
 
-def test_a_field_that_does_not_exist_is_named_even_where_no_probe_comes_to_it() -> None:
-    hidden = "{{if .SystemPrompt}}{{.Messages}}{{end}}{{.Input}}\n<|im_start|>assistant\n"
-    assert "there is no .Messages here" in the_one(said(CHATML | {"chat": hidden}))
+def test_a_field_that_tools_do_not_have_is_named_even_where_no_probe_comes_to_it() -> None:
+    hidden = "{{range .Functions}}{{.Title}}{{end}}{{.Input}}\n<|im_start|>assistant\n"
+    assert "there is no .Title here" in the_one(said(CHATML | {"chat": hidden}))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +33,8 @@ class FakeRunner:
     def adopt(self, config: ModelConfig) -> bool:
         if config.context_size != self.config.context_size:
             return False
+        if config.system_prompt == "bad":
+            raise ModelUnusable("a bad prompt")
         self.config = config
         return True
 
@@ -43,9 +47,11 @@ class Models:
 
     def __init__(self, **options: float) -> None:
         self.made: list[FakeRunner] = []
+        self.before_load: Callable[[], object] = lambda: None
         self.registry = Registry(folder(), self._load, **options)
 
     def _load(self, config: ModelConfig) -> FakeRunner:
+        self.before_load()
         if config.context_size == 13:
             raise ModelUnusable("13 is too much")
         self.made.append(FakeRunner(config))
@@ -184,3 +190,43 @@ def test_closing_ends_a_replacement_that_waits(models: Models) -> None:
     assert old.is_closed
     with pytest.raises(ShuttingDown):
         models.use()
+
+
+def test_only_the_first_preload_is_waited_for() -> None:
+    models = Models(patience=5)
+    gate = threading.Event()
+    models.before_load = gate.wait
+    models.registry.update(folder(model(context_size=10), model("b")))
+    models.registry.preload(["a"])
+    assert not models.registry.is_ready
+    gate.set()
+    models.use()
+    assert models.registry.is_ready
+    gate.clear()
+    models.registry.preload(["b"])
+    assert models.registry.status("b").state == "loading"
+    assert models.registry.is_ready
+    gate.set()
+
+
+def test_a_runner_that_refuses_new_settings_goes_on_with_the_old(models: Models) -> None:
+    old = models.use()
+    models.registry.update(folder(model(context_size=10, system_prompt="bad")))
+    assert eventually(lambda: "cannot be used" in str(models.registry.status("a").error))
+    assert models.use() is old
+    assert not old.config.system_prompt
+    models.registry.update(folder(model(context_size=10)))
+    assert eventually(lambda: not models.registry.status("a").error)
+
+
+def test_many_edits_at_once_end_with_the_last_and_no_thread_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("core.registry.POLL_SECONDS", 0.0005)
+    models = Models(patience=5, reload_patience=0)
+    for size in range(20, 60):
+        models.registry.update(folder(*([model(context_size=size)] if size % 3 else [])))
+        with contextlib.suppress(UnknownModel):
+            models.registry.preload(["a"])
+    assert eventually(lambda: models.uses(59))
+    assert eventually(lambda: not [thread for thread in threading.enumerate() if thread.name == "reload-a"])

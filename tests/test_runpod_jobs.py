@@ -208,8 +208,7 @@ def cancelled(service: FakeService, asked: Any, *, before: Any) -> None:
                 await asyncio.sleep(60)
 
         task = asyncio.create_task(read())
-        while not before():
-            await asyncio.sleep(0.005)
+        assert await asyncio.to_thread(eventually, before)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

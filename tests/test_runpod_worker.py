@@ -52,6 +52,7 @@ def worker(models: Path, log: Path, *arguments: str, **environ: str) -> Iterator
             env={**os.environ, "MODELS_PATH": str(models), "PRELOAD_MODELS": MODEL} | queue.environ() | environ,
             stdout=file,
             stderr=file,
+            start_new_session=True,
         )
         try:
             yield Worker(process, queue, log)
@@ -184,7 +185,7 @@ def test_sigterm_lets_running_jobs_end(models_folder: Path, tmp_path: Path) -> N
 @pytest.mark.weights
 def test_the_development_api_answers(models_folder: Path, tmp_path: Path) -> None:
     port = str(free_port())
-    with worker(models_folder, tmp_path / "log", "--rp_serve_api", "--rp_api_port", port):
+    with worker(models_folder, tmp_path / "log", "--rp_serve_api", "--rp_api_port", port) as running:
 
         def answer() -> Any:
             try:
@@ -195,6 +196,10 @@ def test_the_development_api_answers(models_folder: Path, tmp_path: Path) -> Non
         answers: list[Any] = []
         assert eventually(lambda: answers.append(answer()) or answers[-1], 30)
         ending_of(answers[-1]["output"], 4)
+        running.process.terminate()
+        assert running.process.wait(30) == 0
+        with pytest.raises(ProcessLookupError):
+            os.killpg(running.process.pid, 0)  # no heartbeat is left
 
 
 @pytest.mark.weights

@@ -94,7 +94,35 @@ def test_a_template_sees_calls_and_names_as_they_came() -> None:
     assert Message.model_validate(message).as_template_sees_it() == message | {"content": ""}
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     seen = Message.model_validate({"role": "developer", "content": parts}).as_template_sees_it()
-    assert seen == {"role": "system", "content": "ab"}
+    assert seen == {"role": "system", "content": parts}
+
+
+def test_a_role_may_be_any() -> None:
+    [message] = ChatRequest.parse({"messages": [{"role": "narrator", "content": "x"}]}).messages
+    assert message.as_template_sees_it()["role"] == "narrator"
+
+
+def test_a_part_that_is_no_text_is_refused_with_the_remedy() -> None:
+    image = {"type": "image_url", "image_url": {"url": "https://h/i.png"}}
+    with pytest.raises(InvalidRequest, match=r"'image_url' is not understood.*send parts of type 'text'") as refused:
+        ChatRequest.parse({"messages": [{"role": "user", "content": [image]}]})
+    assert refused.value.param == "messages.0.content.0.type"
+    assert "Value error" not in refused.value.message
+
+
+@pytest.mark.parametrize(("tools", "choice"), [("tools", "tool_choice"), ("functions", "function_call")])
+def test_tools_that_must_not_be_called_are_no_tools(tools: str, choice: str) -> None:
+    asked = HELLO | {tools: [{"name": "add"}]}
+    assert ChatRequest.parse(asked | {choice: "none"}).warnings == []
+    with pytest.raises(InvalidRequest, match=tools):
+        ChatRequest.parse(asked | {choice: "auto"})
+
+
+@pytest.mark.parametrize("name", ["repeat_last_n", "top_k"])
+def test_what_llama_cpp_cannot_count_is_refused(name: str) -> None:
+    assert getattr(Generation.parse({name: 2**31 - 1}), name) == 2**31 - 1
+    with pytest.raises(InvalidRequest, match=f"{name}: must be less than or equal to 2147483647"):
+        Generation.parse({name: 2**31})
 
 
 def test_each_kind_of_reply_has_its_own_ids() -> None:
@@ -105,10 +133,16 @@ def test_each_kind_of_reply_has_its_own_ids() -> None:
 
 def test_the_list_of_models_is_filtered_with_go_s_expressions() -> None:
     query = ModelsQuery.parse({"filter": "^(?i)phi", "excludeConfigured": "false"})
-    assert not query.exclude_configured
+    assert query.warnings == []
     assert [name for name in ("Phi-2", "my-phi") if query.selector()(name)] == ["Phi-2"]
     assert ModelsQuery.parse({}).selector()("any")
     with pytest.raises(InvalidRequest, match="filter"):
         ModelsQuery.parse({"filter": "("}).selector()
-    with pytest.raises(InvalidRequest, match="excludeConfigured"):
-        ModelsQuery.parse({"excludeConfigured": "perhaps"})
+
+
+@pytest.mark.parametrize(
+    "body", [{"prompt": "a\ud800"}, {"prompt": ["b", "\udc00"]}, {"prompt": "c", "user": "\ud83d"}]
+)
+def test_half_a_character_is_refused_and_named(body: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match=r"half of a character, \\ud"):
+        CompletionRequest.parse(body)

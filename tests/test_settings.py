@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.config.defaults import FolderDefaults
-from handlers.settings import BadSetting, Settings
+from handlers.settings import BadSetting, Settings, override
 
 
 def test_without_variables_the_folder_is_models_and_all_of_it_is_loaded() -> None:
@@ -89,3 +89,25 @@ def test_what_cannot_be_read_is_an_error_that_names_the_variable(variable: dict[
     with pytest.raises(BadSetting) as caught:
         Settings.from_environ(variable)
     assert caught.value.message.startswith(f"{name}={value!r} cannot be read: ")
+
+
+def test_localais_longer_spelling_counts_before_the_short_one() -> None:
+    environ = {"LOCALAI_API_KEY": "secret", "API_KEY": "other", "LOCALAI_ADDRESS": ":90", "LOCALAI_DEBUG": "1"}
+    environ |= {"LOCALAI_MODELS_PATH": "/m", "LOCALAI_THREADS": "3", "LOCALAI_CONTEXT_SIZE": "", "CONTEXT_SIZE": "64"}
+    settings = Settings.from_environ(environ | {"LOCALAI_PRELOAD_MODELS": "a"})
+    assert settings == Settings(
+        models=Path("/m"),
+        preload=("a",),
+        debug=True,
+        address=("0.0.0.0", 90),
+        api_keys=("secret",),
+        folder_defaults=FolderDefaults(threads=3, context_size=64),
+    )
+    with pytest.raises(BadSetting, match="LOCALAI_THREADS='many'"):
+        Settings.from_environ({"LOCALAI_THREADS": "many"})
+
+
+def test_an_option_wins_over_either_spelling() -> None:
+    environ = {"LOCALAI_THREADS": "3", "THREADS": "2"}
+    override({"THREADS": "5"}, environ)
+    assert Settings.from_environ(environ).folder_defaults.threads == 5

@@ -28,6 +28,15 @@ def test_prompts_and_streams_are_measured_apart_and_a_few_prompt_tokens_count_fo
     assert speed.seconds(1300, 50) == pytest.approx(2.5)
 
 
+def test_an_old_rate_is_no_ground_to_refuse_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    speed = Speed()
+    speed.observe(batch(64), 0.1)
+    assert speed.fresh_prefill == speed.prefill
+    monkeypatch.setattr("core.speed.FRESH", 0.0)
+    assert speed.fresh_prefill is None
+    assert speed.prefill is not None
+
+
 def test_a_rate_follows_a_change_of_load_within_about_ten_steps() -> None:
     speed = Speed()
     for _ in range(20):

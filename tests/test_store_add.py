@@ -167,6 +167,16 @@ def test_what_is_no_model_is_refused_before_it_is_copied(models: Path, tmp_path:
     assert list(models.iterdir()) == []
 
 
+def test_a_page_in_the_place_of_weights_leaves_nothing_behind(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with Web({"/w.gguf": b"<!doctype html><title>Log in</title>"}) as web:
+        for _ in range(2):
+            with pytest.raises(ModelUnusable, match="is a web page, not weights"):
+                add(f"{web.url}/w.gguf", models)
+        assert [asked.method for asked in web.asked] == ["GET", "GET"]
+    assert list(models.iterdir()) == []
+
+
 def test_a_folder_that_is_no_embedding_model_is_refused(models: Path, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(ModelUnusable, match="no modules"):

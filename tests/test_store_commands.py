@@ -60,6 +60,12 @@ def test_a_file_that_nobody_verified_is_said_to_be_so(
     assert expected in capsys.readouterr().out
 
 
+def test_a_page_in_the_place_of_weights_is_told(models: Path, web: Web, capsys: pytest.CaptureFixture[str]) -> None:
+    web.files["/page.gguf"] = b"<!doctype html><title>Log in</title>"
+    assert main(["pull", f"{web.url}/page.gguf", "--models", str(models)]) == 1
+    assert "page.gguf is a web page, not weights" in capsys.readouterr().err
+
+
 def test_the_list_shows_what_is_there(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["pull", "good", "--models", str(models)])
     capsys.readouterr()

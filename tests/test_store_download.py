@@ -196,3 +196,14 @@ def test_compressed_bytes_are_refused(web: Web, part: Path) -> None:
     web.headers["/w.gguf"] = {"Content-Encoding": "gzip"}
     with pytest.raises(StoreError, match="only sends it compressed"):
         fetch(web, part)
+
+
+def test_the_note_beside_a_part_does_not_tell_a_key(web: Web, part: Path) -> None:
+    web.faults = [truncate] + [answer(500)] * 5
+    with pytest.raises(StoreError) as caught:
+        fetch(web, part, "/w.gguf?token=SECRET")
+    assert "SECRET" not in caught.value.message
+    assert "SECRET" not in part.with_name(part.name + ".json").read_text()
+    web.faults = []
+    assert fetch(web, part, "/w.gguf?token=SECRET") == WEIGHTS
+    assert web.ranges()[-1] == "bytes=1000-"

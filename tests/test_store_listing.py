@@ -21,6 +21,18 @@ known:
   quant: Q8_0
   size: 12
   files: [{source: "hf:acme/known/k.gguf"}, {source: "hf:acme/known/k.txt"}]
+shaped:
+  description: a model whose shape is known
+  license: MIT
+  size: 5000
+  kv_bytes_per_token: 100
+  files: [{source: "hf:acme/shaped/s.gguf"}]
+embedder:
+  description: a model without a KV cache
+  license: MIT
+  size: 3000
+  kv_bytes_per_token: 0
+  files: [{source: "hf:acme/embedder/e.gguf"}]
 folder:
   description: sentence-transformers
   license: MIT
@@ -42,6 +54,15 @@ def test_before_the_pull_only_the_gallery_speaks(gallery: Gallery) -> None:
     assert listed(gallery, "small") == Listed("small", "a small model", "MIT", None, None, None, "no")
     known = listed(gallery, "known")
     assert (known.quant, known.size, known.memory) == ("Q8_0", 12, None)
+
+
+def test_the_memory_of_a_known_shape_is_told_before_the_pull(gallery: Gallery, tmp_path: Path) -> None:
+    assert listed(gallery, "embedder").memory == Memory(3000, 0, 0, 1)
+    assert listed(gallery, "shaped").memory is None
+    (tmp_path / "shaped.yaml").write_text("name: shaped\nparameters: {model: s.gguf}\ncontext_size: 64\nslots: 2\n")
+    memory = listed(gallery, "shaped").memory
+    assert memory == Memory(5000, 6400, 64, 2)
+    assert memory.total == 17800
 
 
 def test_a_model_with_some_of_its_files_is_there_in_part(gallery: Gallery, tmp_path: Path) -> None:

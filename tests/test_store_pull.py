@@ -113,6 +113,13 @@ def test_a_wrong_hash_leaves_nothing_behind(tmp_path: Path, source: MemorySource
     assert contents(tmp_path) == {}
 
 
+def test_a_failed_pull_leaves_no_lock(tmp_path: Path, source: MemorySource, gallery: Gallery) -> None:
+    source.members["pkg/model.gguf"] = b"other"
+    with pytest.raises(StoreError):
+        pull("single", tmp_path, gallery)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_one_wrong_file_keeps_its_whole_folder_out(tmp_path: Path, source: MemorySource, gallery: Gallery) -> None:
     source.members["pkg/st/1/config.json"] = b"other"
     with pytest.raises(StoreError, match=r"pkg/st/1/config\.json"):
@@ -275,3 +282,15 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_what_may_be_a_key_in_an_address_is_written_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with Web({"/w.bin": WEIGHTS}) as web:
+        address = web.url.replace("//", "//me:SECRET@") + "/w.bin?token="
+        assert pull_source(f"{address}SECRET", tmp_path).is_new
+        assert not pull_source(f"{address}SECRET", tmp_path).is_new
+        with pytest.raises(StoreError, match=r"is there already and came from .*/w\.bin\?") as caught:
+            pull_source(f"{address}SECRET2", tmp_path)
+    assert "SECRET" not in caught.value.message
+    assert all(b"SECRET" not in path.read_bytes() for path in tmp_path.iterdir())

@@ -10,9 +10,11 @@ from core.config.backends import check_weights
 from core.config.entry import Entry
 from core.config.model import ModelConfig
 from core.config.notices import notices
-from core.config.problem import ConfigFault, Problem
+from core.config.problem import ConfigFault, NotPulled, Problem, Severity
 from core.config.spelling import misspelt_keys
 from core.config.templates import KINDS, Finding, TemplateFolder
+from core.config.unused import unused_texts
+from core.config.weight_files import WeightsState, weights_state
 
 
 def check(entry: Entry, config: ModelConfig) -> tuple[ModelConfig, list[Problem]]:
@@ -21,7 +23,8 @@ def check(entry: Entry, config: ModelConfig) -> tuple[ModelConfig, list[Problem]
     Of a config for an engine that we lack only that is said: its other keys are not meant for us.
     """
     fault = _fault(config)
-    problems = [entry.problem(tuple(fault.key.split(".")), fault.reason)] if fault else []
+    severity: Severity = "warning" if isinstance(fault, NotPulled) else "error"
+    problems = [entry.problem(tuple(fault.key.split(".")), fault.reason, severity)] if fault else []
     if fault and fault.key != "parameters.model":
         return config, problems
     folder = TemplateFolder(
@@ -33,7 +36,8 @@ def check(entry: Entry, config: ModelConfig) -> tuple[ModelConfig, list[Problem]
     )
     templates, findings = folder.resolve({kind: text for kind in KINDS if (text := entry.written(("template", kind)))})
     told = [_problem(entry, finding) for finding in findings]
-    return config.model_copy(update={"templates": templates}), [*_warnings(entry, config), *told, *problems]
+    config = config.model_copy(update={"templates": templates, "weights_state": _state(config)})
+    return config, [*_warnings(entry, config), *told, *problems]
 
 
 def _fault(config: ModelConfig) -> ConfigFault | None:
@@ -44,8 +48,15 @@ def _fault(config: ModelConfig) -> ConfigFault | None:
     return None
 
 
+def _state(config: ModelConfig) -> WeightsState | None:
+    try:
+        return weights_state(config.weights)
+    except ConfigFault:
+        return None
+
+
 def _warnings(entry: Entry, config: ModelConfig) -> Iterator[Problem]:
-    for key, message in (*notices(entry.values), *misspelt_keys(entry.values)):
+    for key, message in (*notices(entry.values), *misspelt_keys(entry.values), *unused_texts(config)):
         yield entry.problem(key, message, "warning")
     others = (file for file in config.download_files if file.filename != config.parameters.model)
     if absent := [file for file in others if not os.path.exists(config.root / file.filename)]:

@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from core.config.scalars import is_unicode
+
 KeyPath = tuple[str | int, ...]
 """Keys and list indexes from the top of a document down to a value."""
 
@@ -80,7 +82,7 @@ class _Builder:
             return self._sequence(node, path)
         if isinstance(node, yaml.ScalarNode) and node.style == "|":
             self._document.text_lines[path] = _line(node) + 1
-        return None if node.tag == _NULL else node.value
+        return None if node.tag == _NULL else _text(node)
 
     def _sequence(self, node: yaml.SequenceNode, path: KeyPath) -> list[Any]:
         items: list[Any] = []
@@ -122,7 +124,14 @@ class _Builder:
 def _key(node: yaml.Node) -> str:
     if not isinstance(node, yaml.ScalarNode):
         raise DocumentError("a key must be text: write it without brackets", _line(node))
-    return str(node.value)
+    return _text(node)
+
+
+def _text(node: yaml.Node) -> str:
+    text = str(node.value)
+    if not is_unicode(text):
+        raise DocumentError("half a character (\\ud800 to \\udfff) stands here: write the whole one", _line(node))
+    return text
 
 
 def _line(node: yaml.Node) -> int:

@@ -26,7 +26,8 @@ class Entry:
     @property
     def name(self) -> str:
         """Its own, or else the file's."""
-        return str(self.values.get("name") or self.path.stem)
+        name = self.values.get("name")
+        return name if name and isinstance(name, str) else self.path.stem
 
     def line(self, key: KeyPath) -> int | None:
         """Of the key, or of the innermost one around it that stands in the file."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator
+import os
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,24 +13,23 @@ from core.config.document import Document
 from core.config.entry import Entry
 from core.config.model import ModelConfig
 from core.config.problem import Problem
-from core.config.weight_files import gguf_fault, is_gguf, is_sentence_transformers
+from core.config.weight_files import gguf_fault, is_gguf, is_sentence_transformers, part_number
 from core.errors import ModelUnusable
 from core.gguf import GgufHeader, read_header
 
 _UNFINISHED = (".part", ".tmp", ".incomplete", ".lock", ".bak")
-_PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 
 
 def loose_models(
-    root: Path, named: Collection[Path], defaults: FolderDefaults
+    root: Path, entries: Iterable[Path], named: Collection[str], defaults: FolderDefaults
 ) -> Iterator[tuple[ModelConfig | None, list[Problem]]]:
-    """Each with its problems, in the order of names; `named` are files and folders that belong to configs.
+    """Each with its problems; `entries` is what lies in `root`, `named` the real paths of what belongs to configs.
 
     Later parts of a split file, adapters, picture projectors, bare vocabularies and rerankers are passed over: nothing
     could be asked of them.
     """
-    for path in sorted(root.iterdir()):
-        if path.name.startswith(".") or path.suffix.lower() in _UNFINISHED or path.resolve() in named:
+    for path in entries:
+        if path.name.startswith(".") or path.suffix.lower() in _UNFINISHED or os.path.realpath(path) in named:
             continue
         if path.is_dir():
             if is_sentence_transformers(path):
@@ -43,14 +42,11 @@ def loose_models(
 
 def cached_header(path: Path) -> GgufHeader:
     """The header, read again only when the file has changed. Raises ModelUnusable."""
-    stat = path.stat()
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise ModelUnusable(f"{path} cannot be read: {error.strerror}: fetch it again") from error
     return _header(path, stat.st_size, stat.st_mtime_ns)
-
-
-def parts(path: Path) -> list[Path]:
-    """All files of a model whose GGUF is split, or else the one."""
-    found = _PART.search(path.name)
-    return sorted(path.parent.glob(f"{path.name[: found.start()]}-*-of-{found[2]}.gguf")) if found else [path]
 
 
 @lru_cache(maxsize=256)
@@ -59,7 +55,7 @@ def _header(path: Path, size: int, mtime_ns: int) -> GgufHeader:
 
 
 def _gguf(root: Path, path: Path, defaults: FolderDefaults) -> Iterator[tuple[ModelConfig | None, list[Problem]]]:
-    if (part := _PART.search(path.name)) and int(part[1]) > 1:
+    if (part_number(path) or 1) > 1:
         return
     try:
         header = cached_header(path)

@@ -23,11 +23,13 @@ from core.config.scalars import (
     Int,
     Ratio,
     Shares,
+    Threads,
     Words,
     to_flash_attention,
     to_list,
 )
 from core.config.templates import TemplateKind, TemplateSource
+from core.config.weight_files import WeightsState
 from core.config.weights import locate_weights, require_inside
 
 MAX_SEQUENCES = 256
@@ -67,6 +69,8 @@ class ModelConfig(BaseModel, frozen=True):
     source: Path | None = None
     templates: Mapping[TemplateKind, TemplateSource] = Field(default_factory=dict)
     """The templates' texts, found and checked by the reader; never from the YAML."""
+    weights_state: WeightsState | None = None
+    """From the reader too, so that other weights make another config."""
 
     backend: Annotated[str, AfterValidator(str.lower)] | None = None
     type: str | None = None
@@ -77,8 +81,8 @@ class ModelConfig(BaseModel, frozen=True):
     context_size: Count = None
     trained_context: bool = False
     """Whether `context_size` is -1: the model's whole trained window."""
-    threads: Count = None
-    threads_batch: Count = None
+    threads: Threads = None
+    threads_batch: Threads = None
     gpu_layers: CountOrAll | None = None
     main_gpu: Card = None
     tensor_split: Shares = ()
@@ -173,4 +177,4 @@ class ModelConfig(BaseModel, frozen=True):
         """The file or folder of the weights, always inside `root`; raises ModelUnusable where there is none."""
         model = self.parameters.model or self.name
         uris = {file.filename: file.uri for file in self.download_files if file.uri}
-        return locate_weights(self.root, model, asked_by=self.place, pull=uris.get(model, self.name))
+        return locate_weights(self.root, model, asked_by=self.place, name=self.name, uri=uris.get(model))

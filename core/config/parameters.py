@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from core.config.scalars import Bool, Count, CountOrAll, Float, Int, Probability, Ratio
+from core.config.scalars import Batch, Bool, Count, CountOrAll, Float, Int, Probability, Ratio
 
 
 class Parameters(BaseModel, frozen=True):
@@ -28,7 +28,7 @@ class Parameters(BaseModel, frozen=True):
     frequency_penalty: Annotated[Float, Field(ge=-2, le=2)] | None = None
     ignore_eos: Bool | None = None
     echo: Bool | None = None
-    batch: Count = None
+    batch: Batch = None
     rope_freq_base: Ratio | None = None
     rope_freq_scale: Ratio | None = None
     n: Count = None

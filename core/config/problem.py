@@ -15,7 +15,8 @@ class Problem:
     """What is wrong, a colon, and what to do about it.
 
     An "error" makes the file's model unusable, or one of its routes: a broken chat template leaves completions working.
-    A "warning" does not. `model` is the model it is about, None where that much of the file could not be read.
+    A "warning" does not. `model` is the model it is about, None where that much of the file could not be read or
+    another file's model has taken the name.
     """
 
     file: str
@@ -29,8 +30,16 @@ class Problem:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         return ": ".join(part for part in (place, self.key, self.message) if part)
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether it says no more than that a model of the gallery waits for being pulled."""
+        return self.message.startswith(NOT_PULLED)
+
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+NOT_PULLED = "not pulled yet"
 
 
 class ConfigFault(ModelUnusable):
@@ -40,3 +49,7 @@ class ConfigFault(ModelUnusable):
         super().__init__(f"{source}: {key}: {reason}")
         self.key = key
         self.reason = reason
+
+
+class NotPulled(ConfigFault):
+    """Weights are missing that the folder's own gallery knows."""

@@ -19,6 +19,7 @@ from core.config.entry import Entry
 from core.config.model import ModelConfig
 from core.config.problem import Problem, Severity
 from core.config.regexes import compilable
+from core.config.scalars import brief, shortened
 from core.config.spelling import INTERNAL, has_known_key
 
 MAX_FILE_BYTES = 256 * 1024
@@ -39,7 +40,7 @@ _EXPECTED = {
 def read_config_file(path: Path, defaults: FolderDefaults) -> tuple[list[ModelConfig], list[Problem]]:
     """Never raises for what is in the file, or for a file that cannot be read."""
     try:
-        document = parse_document(_read_text(path))
+        document = parse_document(read_text(path))
     except DocumentError as error:
         return [], [Problem(str(path), error.line, None, error.message)]
     reader = _Reader(path, document, defaults)
@@ -93,7 +94,7 @@ class _Reader:
         own = {key: value for key, value in values.items() if key not in INTERNAL}
         try:
             return ModelConfig.model_validate(
-                own | {"name": entry.name, "root": self._path.parent, "source": self._path}
+                own | {"name": entry.values.get("name") or entry.name, "root": self._path.parent, "source": self._path}
             )
         except ValidationError as error:
             for details in error.errors():
@@ -108,9 +109,12 @@ class _Reader:
         self.problems.append(entry.problem(key, message, severity))
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Raises DocumentError."""
     try:
         size = path.stat().st_size
+        if not path.is_file():
+            raise DocumentError("is not a file: put the YAML itself there")
         if size > MAX_FILE_BYTES:
             raise DocumentError(f"{size} bytes are no model's configuration: at most {MAX_FILE_BYTES} are read")
         return path.read_bytes().decode("utf-8-sig")
@@ -126,12 +130,12 @@ def _explain(details: ErrorDetails) -> str:
         case "value_error":
             return str(context["error"])
         case "greater_than_equal":
-            return f"{value} is too small: give at least {context['ge']}"
+            return f"{shortened(str(value))} is too small: give at least {context['ge']}"
         case "less_than_equal":
-            return f"{value} is too large: give at most {context['le']}"
+            return f"{shortened(str(value))} is too large: give at most {context['le']}"
         case "literal_error":
-            return f"{value!r} is not known: give {context['expected']}"
+            return f"{brief(value)} is not known: give {context['expected']}"
         case kind if kind in _EXPECTED:
-            found = "a map" if isinstance(value, Mapping) else "a list" if isinstance(value, list) else repr(value)
+            found = "a map" if isinstance(value, Mapping) else "a list" if isinstance(value, list) else brief(value)
             return f"{found} stands here: write {_EXPECTED[kind]}"
     return f"{details['msg']}: correct this value"

@@ -17,6 +17,30 @@ _BASES = {"0x": 16, "0o": 8, "0b": 2}
 _TRUE = {"true", "yes", "on", "y"}
 _FALSE = {"false", "no", "off", "n"}
 MAX_INT32 = 2**31 - 1
+MAX_SHOWN = 120
+"""Characters of a value in a message."""
+MAX_THREADS = 1024
+MAX_BATCH = 65_536
+"""llama.cpp takes more of either without a word and then ends the process."""
+
+
+def brief(value: object) -> str:
+    """The value as Python writes it, shortened."""
+    return shortened(repr(value))
+
+
+def shortened(text: str) -> str:
+    """Without its middle where it is long."""
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN // 2]}...{text[-MAX_SHOWN // 2 :]}"
+
+
+def is_unicode(text: str) -> bool:
+    """Whether UTF-8 can write it: half characters come from file names in other encodings and from `"\\ud800"`."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def to_int(value: Any) -> Any:
@@ -32,7 +56,7 @@ def to_int(value: Any) -> Any:
             return sign * int(digits, 8)
         return sign * (int(digits) if digits.isdecimal() else int(float(digits)))
     except (ValueError, OverflowError):
-        raise ValueError(f"{value!r} is not a whole number: write one such as 40") from None
+        raise ValueError(f"{brief(value)} is not a whole number: write one such as 40") from None
 
 
 def to_float(value: Any) -> Any:
@@ -44,7 +68,7 @@ def to_float(value: Any) -> Any:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise ValueError(f"{value!r} is not a number: write one such as 0.7")
+        raise ValueError(f"{brief(value)} is not a number: write one such as 0.7")
     return number
 
 
@@ -53,7 +77,7 @@ def to_bool(value: Any) -> Any:
         return value
     word = value.lower()
     if word not in _TRUE | _FALSE:
-        raise ValueError(f"{value!r} is neither true nor false: write one of them")
+        raise ValueError(f"{brief(value)} is neither true nor false: write one of them")
     return word in _TRUE
 
 
@@ -97,6 +121,8 @@ Int = Annotated[int, BeforeValidator(to_int)]
 Float = Annotated[float, BeforeValidator(to_float)]
 Bool = Annotated[bool, BeforeValidator(to_bool)]
 Count = Annotated[Annotated[int, Field(ge=1, le=MAX_INT32)] | None, BeforeValidator(to_count)]
+Threads = Annotated[Annotated[int, Field(ge=1, le=MAX_THREADS)] | None, BeforeValidator(to_count)]
+Batch = Annotated[Annotated[int, Field(ge=1, le=MAX_BATCH)] | None, BeforeValidator(to_count)]
 Card = Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(to_card)]
 CountOrAll = Annotated[int, BeforeValidator(to_int), Field(ge=-1, le=MAX_INT32)]
 Probability = Annotated[Float, Field(ge=0, le=1)]

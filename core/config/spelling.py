@@ -14,7 +14,7 @@ from core.config.model import ModelConfig, Template
 from core.config.notices import UNSERVED
 from core.config.parameters import Parameters
 
-INTERNAL = frozenset({"root", "source", "templates", "trained_context"})
+INTERNAL = frozenset({"root", "source", "templates", "trained_context", "weights_state"})
 """Fields of a config that its YAML cannot set."""
 
 _SECTIONS: dict[str, type[BaseModel]] = {"parameters": Parameters, "template": Template, "function": Function}

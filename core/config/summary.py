@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from core.config.backends import Backend, check_weights, choose_backend
 from core.config.folder import ModelsFolder
-from core.config.loose import cached_header, parts
+from core.config.loose import cached_header
 from core.config.model import ModelConfig
 from core.config.problem import Problem
-from core.config.weight_files import is_gguf
+from core.config.weight_files import is_gguf, weights_state
 from core.errors import ModelUnusable
 
 Kind = Literal["text", "embedding"]
@@ -38,7 +38,11 @@ class Summary:
 
     @property
     def is_usable(self) -> bool:
-        return not any(problem.severity == "error" for problem in self.problems)
+        return self.weights is not None and not self.has_errors
+
+    @property
+    def has_errors(self) -> bool:
+        return any(problem.severity == "error" for problem in self.problems)
 
     def as_json(self) -> dict[str, Any]:
         return vars(self) | {"usable": self.is_usable, "problems": [problem.as_json() for problem in self.problems]}
@@ -70,7 +74,7 @@ def _summary(folder: ModelsFolder, config: ModelConfig) -> Summary:
         kind="text" if backend == "llama-text" else "embedding" if backend else None,
         backend=backend,
         weights=str(path.relative_to(config.root)) if path else None,
-        bytes=_size(path) if path else None,
+        bytes=weights_state(path).num_bytes if path else None,
         context_size=config.context_size,
         trained_context=trained,
         template=_template(config, has_template=has_template) if backend == "llama-text" else None,
@@ -103,11 +107,6 @@ def _facts(path: Path) -> tuple[int | None, bool | None]:
         return None, None
     length = settings.get("max_seq_length") if isinstance(settings, dict) else None
     return length if isinstance(length, int) else None, None
-
-
-def _size(path: Path) -> int:
-    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else parts(path)
-    return sum(file.stat().st_size for file in files)
 
 
 def _template(config: ModelConfig, *, has_template: bool | None) -> str | None:

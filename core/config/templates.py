@@ -14,7 +14,10 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
 from core.config.problem import Severity
+from core.config.scalars import brief
+from core.config.template_fields import offered, unknown_reads
 from core.prompt.gotemplate import GoTemplate, TemplateError
+from core.prompt.gotemplate.reads import FieldRead
 
 TemplateKind = Literal["chat", "chat_message", "completion", "edit", "function", "multimodal"]
 KINDS: tuple[TemplateKind, ...] = get_args(TemplateKind)
@@ -111,11 +114,20 @@ class TemplateFolder:
             yield self._fault(kind, text, message, "the prompt is this text, whatever is asked")
             return
         try:
-            GoTemplate(text.source)
+            template = GoTemplate(text.source)
         except TemplateError as error:
             message = f"this is no Go template: {error.message if text.first_line else error}: correct it"
-            line = text.first_line + error.line - 1 if text.first_line else None
-            yield self._fault(kind, text, message, "this template is passed over", line)
+            yield self._fault(kind, text, message, _PASSED_OVER, text.line(error.line))
+        else:
+            yield from (self._unknown(kind, text, read) for read in unknown_reads(kind, template))
+
+    def _unknown(self, kind: TemplateKind, text: _Text, read: FieldRead) -> Finding:
+        """A field that does not exist fails once the template comes to it, which under a condition may be never."""
+        line = text.line(text.source.count("\n", 0, read.position) + 1)
+        message = f"there is no .{read.name}: write one of {', '.join(f'.{name}' for name in offered(kind))}"
+        if read.always:
+            return self._fault(kind, text, message, _PASSED_OVER, line)
+        return Finding(kind, f"{message}; it fails where the template comes to it", "warning", text.file, line)
 
     def _fault(
         self, kind: TemplateKind, text: _Text, message: str, consequence: str, line: int | None = None
@@ -127,10 +139,13 @@ class TemplateFolder:
 
     def _missing(self, name: str) -> str:
         if ".." in PurePosixPath(name).parts or name.startswith("/"):
-            return f"{name!r} leads outside the models folder: put the file into {self.root} and name it from there"
+            return f"{brief(name)} leads outside the models folder: put it into {self.root} and name it from there"
+        missing = f"there is no file {brief(f'{name}.tmpl')} in {self.root}"
+        if name.endswith(".tmpl") and self._file(name.removesuffix(".tmpl")):
+            return f"{missing}: leave out .tmpl, it is added to what is written here"
         return (
-            f"there is no file {name}.tmpl in {self.root}, and the name itself would be the prompt: "
-            "put that file there, or write the template here, with {{.Input}} in it"
+            f"{missing}, and the name itself would be the prompt: put that file there, "
+            "or write the template here, with {{.Input}} in it"
         )
 
 
@@ -141,6 +156,7 @@ def _is_told(finding: Finding, earlier: list[Finding]) -> bool:
     )
 
 
+_PASSED_OVER = "this template is passed over"
 _CONSTANT = "it has no {{...}} in it, so its prompt is always the same: write {{.Input}} ({{.Content}} for a message)"
 
 
@@ -153,6 +169,10 @@ class _Text:
     flaw: str = ""
     flaw_severity: Severity = "error"
     is_name: bool = False
+
+    def line(self, number: int) -> int | None:
+        """The line of the file for one of the text's."""
+        return self.first_line + number - 1 if self.first_line else None
 
 
 def _read(file: Path) -> _Text:

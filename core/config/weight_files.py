@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from core.gguf import GGUF_MAGIC, GIT_LFS_MAGIC
@@ -15,6 +17,7 @@ _FOREIGN: list[tuple[re.Pattern[bytes], str]] = [
     (re.compile(rb"\s*<(!doctype|html|\?xml)", re.IGNORECASE), "is a web page, not weights"),
 ]
 _TAIL = "pull this model as a GGUF file (`warmfn pull hf:OWNER/REPO/FILE.gguf`) and name that"
+_PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 _TENSOR_FILES = (".safetensors", ".bin", ".pt")
 
 
@@ -59,12 +62,47 @@ def folder_fault(path: Path) -> str | None:
 
 
 def head(path: Path, size: int = 64) -> bytes:
-    """The first bytes; b"" where nothing can be read."""
+    """The first bytes; b"" where nothing can be read. A pipe or device is not opened: that might never end."""
     try:
+        if not path.is_file():
+            return b""
         with path.open("rb") as file:
             return file.read(size)
     except OSError:
         return b""
+
+
+def files_of(path: Path) -> list[Path]:
+    """Of a folder all files in it; of a split GGUF all parts that are there; else the one."""
+    if path.is_dir():
+        return [file for file in path.rglob("*") if file.is_file()]
+    found = _PART.search(path.name)
+    return sorted(path.parent.glob(f"{path.name[: found.start()]}-*-of-{found[2]}.gguf")) if found else [path]
+
+
+def part_number(path: Path) -> int | None:
+    """Of a split GGUF's file, from 1; None if it is none."""
+    found = _PART.search(path.name)
+    return int(found[1]) if found else None
+
+
+@dataclass(frozen=True)
+class WeightsState:
+    """By which a change of weights is noticed; `changed_ns` is when the newest of the files was written."""
+
+    num_bytes: int
+    changed_ns: int
+
+
+def weights_state(path: Path) -> WeightsState:
+    """What is missing counts as empty."""
+    sizes, times = [0], [0]
+    for file in files_of(path):
+        with contextlib.suppress(OSError):
+            status = file.stat()
+            sizes.append(status.st_size)
+            times.append(status.st_mtime_ns)
+    return WeightsState(sum(sizes), max(times))
 
 
 def _pointer_fault(path: Path, start: bytes) -> str | None:
@@ -76,5 +114,5 @@ def _pointer_fault(path: Path, start: bytes) -> str | None:
 
 
 def _tensor_files(folder: Path) -> Iterator[Path]:
-    for place in (folder, *(child for child in sorted(folder.iterdir()) if child.is_dir())):
-        yield from (file for file in sorted(place.iterdir()) if file.suffix in _TENSOR_FILES and file.is_file())
+    for pattern in ("*", "*/*"):
+        yield from (file for file in sorted(folder.glob(pattern)) if file.suffix in _TENSOR_FILES and file.is_file())

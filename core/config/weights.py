@@ -7,25 +7,34 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from core.config.problem import ConfigFault
+from core.config.gallery_names import gallery_names
+from core.config.problem import NOT_PULLED, ConfigFault, NotPulled
+from core.config.scalars import brief
 
 CONTAINER_ROOT = PurePosixPath("/build/models")
 """LocalAI's image mounts the models folder here, and people copy the absolute paths into their files."""
 
+_FETCH = "fetch them from where they are (`warmfn pull hf:OWNER/REPO/FILE.gguf`)"
 _REMOTE = ("huggingface://", "hf://", "github://", "github:", "http://", "https://")
 
 
-def locate_weights(root: Path, model: str, *, asked_by: str, pull: str) -> Path:
+def locate_weights(root: Path, model: str, *, asked_by: str = "", name: str = "", uri: str | None = None) -> Path:
     """`model` below `root`: a path, the path a download of it was saved to, or the folder a Hugging Face id ends in.
 
     Links are followed: whoever can write into the folder decides what is in it. Raises ConfigFault, which begins with
-    `asked_by`, for a path outside and where nothing is there; then it says that `warmfn pull` of `pull` may help.
+    `asked_by`, for a path outside and where nothing is there; then it says which `warmfn pull` may help: that of the
+    model's `name` where the folder's gallery has it (NotPulled), or that of the `uri` the weights come from.
     """
     for path in _candidates(root, model, asked_by):
         if os.path.exists(path):  # False, too, for a name that no file system takes
             return path
-    remedy = f"run `warmfn pull {model if is_remote(model) else pull}` or put them there"
-    raise ConfigFault(asked_by, "parameters.model", f"weights {model!r} are not in {root}: {remedy}")
+    missing = f"weights {brief(model)} are not in {root}"
+    if name in gallery_names(root):
+        reason = f"{NOT_PULLED}, {missing}: run `warmfn pull {name}` or put them there"
+        raise NotPulled(asked_by, "parameters.model", reason)
+    source = model if is_remote(model) else uri
+    remedy = f"run `warmfn pull {source}` or put them there" if source else f"put them there, or {_FETCH}"
+    raise ConfigFault(asked_by, "parameters.model", f"{missing}: {remedy}")
 
 
 def is_remote(model: str) -> bool:
@@ -36,7 +45,7 @@ def require_inside(name: str) -> str:
     """`name`, if it is a path below the models folder; raises ValueError."""
     path = PurePosixPath(name)
     if "\0" in name or ".." in path.parts or (path.is_absolute() and not path.is_relative_to(CONTAINER_ROOT)):
-        raise ValueError(f"{name!r} is not a path inside the models folder: name a file in it")
+        raise ValueError(f"{brief(name)} is not a path inside the models folder: name a file in it")
     return name
 
 
@@ -61,7 +70,7 @@ def _relative(root: Path, model: str) -> PurePosixPath:
             path = path.relative_to(base)
     require_inside(str(path))
     if path.is_absolute() or path == PurePosixPath():
-        raise ValueError(f"{model!r} is not a path inside the models folder: name a file in {root}")
+        raise ValueError(f"{brief(model)} is not a path inside the models folder: name a file in {root}")
     return path
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.config.model import ModelConfig
+from core.config.template_fields import PROMPT_FIELDS
 from core.config.templates import TemplateKind
 from core.prompt.config_template import ConfigTemplate
 from core.prompt.gotemplate import to_json
@@ -38,7 +39,7 @@ class LocalAIPrompts:
     def __init__(self, config: ModelConfig) -> None:
         self._config = config
         self._templates: dict[TemplateKind, ConfigTemplate] = {
-            kind: ConfigTemplate(config.name, source, is_strict=config.compat == "strict")
+            kind: ConfigTemplate(config.name, kind, source, is_strict=config.compat == "strict")
             for kind, source in config.templates.items()
         }
         self._media = MediaText(self._templates.get("multimodal"))
@@ -122,21 +123,3 @@ class LocalAIPrompts:
         if calls and role == "assistant" and self._config.roles.get("assistant_function_call"):
             return "assistant_function_call"
         return role
-
-
-PROMPT_FIELDS: dict[str, Any] = {
-    "SystemPrompt": "",
-    "SuppressSystemPrompt": False,
-    "Input": "",
-    "Instruction": "",
-    "Functions": None,
-    "MessageIndex": 0,
-    "ReasoningEffort": "",
-    "Metadata": None,
-}
-"""What a template of a whole prompt may use, and what stands there if nothing else does."""
-
-MESSAGE_FIELDS = {
-    *("SystemPrompt", "Role", "RoleName", "Content", "MessageIndex", "LastMessage"),
-    *("FunctionName", "FunctionCall", "Function"),
-}

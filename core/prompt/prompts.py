@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from core.config.model import ModelConfig
-from core.errors import ModelUnusable
+from core.errors import InvalidRequest, ModelUnusable
 from core.prompt.localai import LocalAIPrompts
 
 
@@ -22,7 +22,7 @@ def uses_own_template(config: ModelConfig) -> bool:
 
 
 class Prompts:
-    """All prompts of one text model. Thread-safe. Methods raise ModelUnusable where there is no usable template."""
+    """All prompts of one text model. Thread-safe. Methods raise ModelUnusable where a template cannot be used."""
 
     def __init__(self, config: ModelConfig, own: OwnTemplate | None) -> None:
         self._config = config
@@ -30,11 +30,14 @@ class Prompts:
         self._localai = LocalAIPrompts(config)
 
     def chat(self, messages: Sequence[Mapping[str, Any]]) -> str:
-        """`messages` as OpenAI has them; their content is text. Raises InvalidRequest if the template refuses them."""
+        """`messages` as OpenAI has them. Raises InvalidRequest if the template refuses them.
+
+        A content's parts are printed by the config's `template.multimodal`, and joined for the weights' own template.
+        """
         if not uses_own_template(self._config):
             return self._localai.chat(messages)
         if self._own:
-            return self._own.render(messages)
+            return self._own.render([_with_joined_parts(message) for message in messages])
         if self._config.compat == "strict" and not self._config.template.use_tokenizer_template:
             return self._localai.chat(messages)
         raise ModelUnusable(
@@ -47,9 +50,18 @@ class Prompts:
         return self._localai.completion(prompt)
 
     def edit(self, text: str, instruction: str) -> str:
+        """Raises InvalidRequest where there is no template for it."""
         if "edit" not in self._config.templates and self._config.compat != "strict":
-            raise ModelUnusable(
+            raise InvalidRequest(
                 f"{self._config.name} has no template for edits, so the instruction would be lost: write template.edit "
-                "with {{.Instruction}} and {{.Input}}, or use /v1/chat/completions"
+                "with {{.Instruction}} and {{.Input}}, or use /v1/chat/completions",
+                param="model",
             )
         return self._localai.edit(text, instruction)
+
+
+def _with_joined_parts(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    content = message.get("content")
+    if not isinstance(content, list):
+        return message
+    return {**message, "content": "".join(part["text"] for part in content)}

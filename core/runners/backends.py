@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from core import coldstart
-from core.config.backends import check_weights, choose_backend
+from core.config.backends import check_weights
 from core.config.model import ModelConfig
-from core.errors import ModelUnusable
 from core.loader import Runner
-
-
-def prepare_runner(config: ModelConfig) -> None:
-    """What of `load_runner` may go on beside another model's load: imports that take seconds and compute nothing. What
-    is wrong with the model is left to `load_runner` to tell."""
-    with suppress(ModelUnusable):
-        if choose_backend(config) == "torch-embedding":
-            from core.runners import embedding_torch
-
-            embedding_torch.import_libraries(config)
 
 
 def load_runner(config: ModelConfig) -> Runner:

@@ -30,7 +30,7 @@ MAX_ROWS = 256
 
 def load(config: ModelConfig) -> EmbeddingRunner:
     """Nothing is fetched from a network. `normalize:` overrides the folder's own modules. Raises ModelUnusable."""
-    import_libraries(config)
+    _import_libraries(config)
     placement = _place(config)
     with coldstart.phase("weights"):
         model = open_folder(config.weights, placement.device, placement.precision)
@@ -43,8 +43,9 @@ def load(config: ModelConfig) -> EmbeddingRunner:
     return EmbeddingRunner(config.name, backend, normalize=config.normalize is True, max_queue=config.max_queue)
 
 
-def import_libraries(config: ModelConfig) -> None:
-    """What `load` needs, which takes seconds of one core; harmless afterwards. Raises ModelUnusable."""
+def _import_libraries(config: ModelConfig) -> None:
+    """Not beside another model's load: they share Python's lock, and SmolLM2's first token came after 3.0 s instead of
+    1.2 s, to have the first vector after 4.9 s instead of 5.0 s."""
     if importlib.util.find_spec("sentence_transformers") is None:
         raise ModelUnusable(f"{config.name} needs sentence-transformers: pip install 'warmfn[embeddings]'")
     if "sentence_transformers" in sys.modules:

@@ -18,11 +18,12 @@ from core.engine.scheduler import Scheduler
 from core.engine.sequence import Sampling, Sequence, Update
 from core.engine.slots import Slots
 from core.engine.text import TextStream
-from core.errors import ContextLengthExceeded, DeadlineExceeded, InvalidRequest, ModelUnusable, QueueFull
+from core.errors import ContextLengthExceeded, InvalidRequest, ModelUnusable, QueueFull
 from core.prompt.cleanup import Cleanup, cleanup_of
 from core.prompt.lint import lint
 from core.prompt.lint.subject import Vocabulary
 from core.prompt.prompts import OwnTemplate, Prompts
+from core.runners.admission import check_in_time, seconds_to_a_place
 from core.speed import Speed
 
 logger = logging.getLogger("warmfn.text")
@@ -207,11 +208,11 @@ class TextRunner:
             deadline,
         )
         if deadline:
-            self._check_in_time(prompt.tokens, deadline)
+            check_in_time(prompt.tokens, deadline, self.engine, self.speed)
         try:
             self.engine.submit(seq)
         except QueueFull as error:
-            raise QueueFull(error.message, retry_after=self._seconds_to_a_place()) from None
+            raise QueueFull(error.message, retry_after=seconds_to_a_place(self.engine, self.speed)) from None
         return seq
 
     def _behave(self, config: ModelConfig) -> Behaviour:
@@ -248,34 +249,10 @@ class TextRunner:
         own = config.parameters.model_dump(include=set(Sampling.__dataclass_fields__), exclude_none=True)
         requested = {name: value for name, value in asked.items() if value is not None}
         sampling = replace(Sampling(), **{**sampling_defaults(config), **own, **requested})
-        if sampling.repeat_last_n == -1:
+        if not 0 <= sampling.repeat_last_n <= self.limits.context_size:
             sampling = replace(sampling, repeat_last_n=self.limits.context_size)
         self._model.check_tokens([token for token, _ in sampling.logit_bias], param="logit_bias")
         return sampling
-
-    def _check_in_time(self, prompt: list[int], deadline: Deadline) -> None:
-        """The estimate is the least it can take: as if every reply that is being written ended now. With an unknown
-        speed nothing is refused."""
-        rate = self.speed.prefill
-        if rate is None:
-            return
-        ahead, own = self.engine.prompt_tokens_ahead(prompt)
-        seconds, left = (ahead + own) / rate, max(deadline.left, 0.0)
-        if seconds > left:
-            raise DeadlineExceeded(
-                f"the first token would take at least {seconds:.1f} s and {left:.1f} s are left of {deadline}: {own} "
-                f"prompt tokens, and {ahead} of other requests before them, at {rate:.0f} tokens per second: allow "
-                "more time or shorten the prompt",
-                retry_after=ahead / rate,
-                estimated_seconds=round(seconds, 3),
-                prompt_tokens=own,
-                tokens_ahead=ahead,
-            )
-
-    def _seconds_to_a_place(self) -> float:
-        """Time in which all accepted work is done, over the number of requests it frees."""
-        requests = self.engine.num_running + self.engine.num_waiting
-        return self.speed.seconds(*self.engine.backlog()) / max(requests, 1)
 
 
 _BEHAVIOUR = {

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 
 class ContentPart(BaseModel, strict=True):
     """One part of a message's content; only text is understood."""
 
-    type: Literal["text"]
+    type: str
     text: str
+
+    @field_validator("type")
+    @classmethod
+    def _is_text(cls, type: str) -> str:
+        if type != "text":
+            raise ValueError(f"{type!r} is not understood, models here read text only: send parts of type 'text'")
+        return type
 
 
 class Message(BaseModel, strict=True, extra="allow"):
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    """`role` may be any: the model's template decides what it makes of it."""
+
+    role: str
     content: str | list[ContentPart] | None = None
 
     def as_template_sees_it(self) -> dict[str, Any]:
-        """Parts are joined, `developer` is `system`, absent content is empty; other fields stay as they came."""
-        parts = self.content if isinstance(self.content, list) else [ContentPart(type="text", text=self.content or "")]
+        """`developer` is `system`, absent content is empty; parts and other fields stay as they came."""
+        content = [dict(part) for part in self.content] if isinstance(self.content, list) else self.content or ""
         role = "system" if self.role == "developer" else self.role
-        return {**(self.__pydantic_extra__ or {}), "role": role, "content": "".join(part.text for part in parts)}
+        return {**(self.__pydantic_extra__ or {}), "role": role, "content": content}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 
@@ -32,6 +33,7 @@ class Payload(BaseModel):
         """Raises InvalidRequest naming the parameter."""
         if not isinstance(payload, Mapping):
             raise InvalidRequest("the body must be a JSON object")
+        _check_unicode(payload)
         for name, neutral in cls.unsupported.items():
             if payload.get(name) not in (None, *neutral):
                 raise InvalidRequest(f"{name} is not supported here; leave it out", param=name)
@@ -67,6 +69,15 @@ class RequestBody(Payload):
         return earliest(deadline, own)
 
 
+def _check_unicode(payload: object) -> None:
+    r"""JSON can say half a character (`"\ud800"`), which no tokenizer takes."""
+    try:
+        json.dumps(payload, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = error.object[error.start : error.end].encode("ascii", "backslashreplace").decode()
+        raise InvalidRequest(f"the body holds half of a character, {half}: send its other half too") from None
+
+
 def _explain(error: ValidationError) -> InvalidRequest:
     """The first field's mistake. A field that may be several things reports one mistake for each: the deepest tells
     most, and where all are equally shallow the value is none of them."""
@@ -76,9 +87,14 @@ def _explain(error: ValidationError) -> InvalidRequest:
     deepest = max(of_field, key=lambda mistake: len(_path(mistake["loc"])))
     kinds = [str(part) for mistake in of_field for part in mistake["loc"] if _is_kind(part)]
     is_none_of_them = kinds and _path(deepest["loc"]) == field
-    message = f"must be one of {', '.join(kinds)}" if is_none_of_them else deepest["msg"]
+    message = f"must be one of {', '.join(kinds)}" if is_none_of_them else _in_our_words(deepest["msg"])
     path = ".".join(_path(deepest["loc"])) or None
     return InvalidRequest(f"{path or 'body'}: {message}", param=path)
+
+
+def _in_our_words(message: str) -> str:
+    message = message.removeprefix("Value error, ").replace("Field required", "is missing")
+    return message.replace("Input should be", "must be").replace("Input should", "must")
 
 
 def _path(location: tuple[int | str, ...]) -> list[str]:

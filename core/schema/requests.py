@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal, cast
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import BaseModel, Field, field_validator
 
@@ -14,6 +14,9 @@ from core.schema.parameters import Payload, RequestBody
 
 MAX_SEED = 2**32 - 2
 """llama.cpp's seeds have 32 bits and the largest means "random", as -1 does in requests; others are folded into it."""
+
+MAX_INT32 = 2**31 - 1
+"""llama.cpp counts in 32 bits."""
 
 PENALTIES = ("repeat_penalty", "repeat_last_n", "presence_penalty", "frequency_penalty")
 DRAW = ("top_k", "top_p", "min_p", "typical_p")
@@ -38,11 +41,11 @@ class Generation(RequestBody):
     max_completion_tokens: Annotated[int, Field(ge=-1)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=0)] | None = None
+    top_k: Annotated[int, Field(ge=0, le=MAX_INT32)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     typical_p: Annotated[float, Field(ge=0, le=1)] | None = None
     repeat_penalty: Annotated[float, Field(gt=0, le=2)] | None = None
-    repeat_last_n: Annotated[int, Field(ge=-1)] | None = None
+    repeat_last_n: Annotated[int, Field(ge=-1, le=MAX_INT32)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     mirostat: Literal[0, 1, 2] | None = None
@@ -96,6 +99,8 @@ class Generation(RequestBody):
 
 
 class ChatRequest(Generation):
+    """`tools` beside `tool_choice: none`, and `functions` beside `function_call: none`, are left out of the prompt."""
+
     messages: Annotated[list[Message], Field(min_length=1)]
 
     unsupported = Generation.unsupported | {
@@ -115,6 +120,14 @@ class ChatRequest(Generation):
         "web_search_options": (),
     }
     without_effect = Generation.without_effect | {"parallel_tool_calls"}
+
+    @classmethod
+    def parse(cls, payload: object) -> Self:
+        if isinstance(payload, Mapping):
+            choices = {"tools": "tool_choice", "functions": "function_call"}
+            off = {tools for tools, choice in choices.items() if payload.get(choice) == "none"}
+            payload = {name: value for name, value in payload.items() if name not in off}
+        return super().parse(payload)
 
 
 class CompletionRequest(Generation):
@@ -164,11 +177,14 @@ class EmbeddingRequest(RequestBody):
 
 
 class ModelsQuery(Payload):
-    """What `GET /v1/models` may be asked in its URL: `?filter=REGEX&excludeConfigured=false`."""
+    """What `GET /v1/models` may be asked in its URL: `?filter=REGEX`.
+
+    LocalAI's `excludeConfigured=false` adds files of weights to the list. Here a model answers to its own name only.
+    """
 
     filter: str = ""
-    exclude_configured: Annotated[bool, Field(alias="excludeConfigured", strict=False)] = True
-    """Whether weights that a YAML names are listed under the YAML's name only."""
+
+    without_effect = Payload.without_effect | {"excludeConfigured"}
 
     def selector(self) -> Callable[[str], bool]:
         """Whether a name matches `filter`; raises InvalidRequest if that is no regular expression of Go's."""

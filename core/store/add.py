@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.config.folder import read_folder
+from core.config.weight_files import gguf_fault
 from core.errors import ModelUnusable, StoreError
 from core.gguf import read_header
 from core.store.disk import explained_disk_errors
@@ -18,6 +19,7 @@ from core.store.gallery import Item, single_item
 from core.store.model_yaml import folder_yaml, gguf_yaml
 from core.store.progress import Progress, silent
 from core.store.pull import Pulled, pull_item
+from core.store.record import forget_record
 from core.store.sources import canonical, file_name
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
@@ -51,8 +53,7 @@ def add(source: str, models: Path, name: str | None = None, progress: Progress =
         _require_model(local)
     model, pulled = _path_within(models, local) if local else None, []
     if model is None:
-        model, pulled = file, pull_item(_item(source, local), models, progress)
-        _require_model(models / model)
+        model, pulled = file, _pull_model(_item(source, local), models, progress)
     with explained_disk_errors(models), config.open("x", encoding="utf-8") as output:
         output.write(_describe(name, model, models, source))
     return Added(name, config, pulled)
@@ -82,6 +83,19 @@ def _item(source: str, local: Path | None) -> Item:
     return single_item(source, local.name, tuple(shown))
 
 
+def _pull_model(item: Item, models: Path, progress: Progress) -> list[Pulled]:
+    """Raises ModelUnusable for what is no model; it would be in the way of a better file, so it is removed again."""
+    pulled, target = pull_item(item, models, progress), models / item.target
+    try:
+        _require_model(target)
+    except ModelUnusable:
+        if target.is_file() and all(file.is_new for file in pulled):
+            target.unlink()
+            forget_record(target)
+        raise
+    return pulled
+
+
 def _default_name(file: str) -> str:
     return re.sub(r"[^\w.-]", "-", re.sub(r"\.gguf$", "", file, flags=re.IGNORECASE)).lower()
 
@@ -105,6 +119,8 @@ def _require_model(weights: Path) -> None:
         if not (weights / "modules.json").is_file():
             raise ModelUnusable(f"{weights} has no modules.json: of folders only sentence-transformers' can be added.")
         return
+    if fault := gguf_fault(weights):
+        raise ModelUnusable(f"{fault}.")
     header = read_header(weights)
     if fault := _NOT_MODELS.get(header.kind):
         raise ModelUnusable(f"{weights.name} is {fault}.")

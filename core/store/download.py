@@ -18,6 +18,7 @@ from core.errors import StoreError
 from core.store.disk import require_room
 from core.store.part_file import PartFile, Version
 from core.store.progress import Progress
+from core.store.shown import shown
 
 _MAX_PAUSE = 60.0
 _TEMPORARY = {408, 425, 429, 500, 502, 503, 504}
@@ -84,18 +85,19 @@ class _Transfer:
         self.part = part
         self._client = client
         self._url = url
+        self._shown = shown(url)
         self._progress = progress
         # Ranges count bytes as they are sent, so nothing may be compressed on the way.
         self._headers = {**headers, "Accept-Encoding": "identity"}
         self._is_whole = False
 
     def is_complete(self) -> bool:
-        version = self.part.version_of(self._url)
+        version = self.part.version_of(self._shown)
         return self._is_whole or (version is not None and version.total == self.part.size())
 
     def attempt(self) -> None:
         """Ask for what is missing and write it; raises _Broken where another attempt may help."""
-        version, offset = self.part.version_of(self._url), self.part.size()
+        version, offset = self.part.version_of(self._shown), self.part.size()
         headers = dict(self._headers)
         if version is not None and offset:
             headers |= {"Range": f"bytes={offset}-", "If-Range": version.validator}
@@ -110,13 +112,13 @@ class _Transfer:
         except httpx.TransportError as error:
             raise _Broken(str(error) or type(error).__name__) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise StoreError(f"{self._url}: {error}. Check the address.") from error
+            raise StoreError(f"{self._shown}: {error}. Check the address.") from error
 
     def given_up(self, broken: _Broken) -> StoreError:
-        kept = self.part.size() if self.part.version_of(self._url) else 0
+        kept = self.part.size() if self.part.version_of(self._shown) else 0
         advice = f"{kept / 1e6:.1f} MB are kept: pull again to go on from there" if kept else "Pull again later"
         return StoreError(
-            f"{self._url} could not be fetched: {broken}. {advice}; check the network if that does not help."
+            f"{self._shown} could not be fetched: {broken}. {advice}; check the network if that does not help."
         )
 
     def _check(self, response: httpx.Response) -> None:
@@ -129,9 +131,9 @@ class _Transfer:
             raise _Broken(f"the server answered {status} {response.reason_phrase}", _asked_pause(response))
         if status not in (200, 206):
             remedy = _REMEDIES.get(status, "Check the address.")
-            raise StoreError(f"{self._url}: the server answered {status} {response.reason_phrase}. {remedy}")
+            raise StoreError(f"{self._shown}: the server answered {status} {response.reason_phrase}. {remedy}")
         if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise StoreError(f"{self._url}: the server only sends it compressed; fetch it by other means.")
+            raise StoreError(f"{self._shown}: the server only sends it compressed; fetch it by other means.")
 
     def _begun(self, response: httpx.Response) -> int | None:
         """A whole file follows: the size of it."""
@@ -140,7 +142,7 @@ class _Transfer:
         etag = response.headers.get("ETag", "")
         # A weak ETag does not promise equal bytes.
         validator = etag if etag.startswith('"') else response.headers.get("Last-Modified")
-        self.part.begin(Version(self._url, validator, total) if validator else None)
+        self.part.begin(Version(self._shown, validator, total) if validator else None)
         return total
 
     def _continued(self, response: httpx.Response, version: Version) -> int:

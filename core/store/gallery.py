@@ -105,12 +105,16 @@ def single_item(source: str, target: str, files: tuple[str, ...] = ()) -> Item:
 
 
 class Entry(BaseModel, frozen=True, extra="forbid"):
-    """`size` is the bytes of all files together, where a cited source or a computation gave it."""
+    """`size` is the bytes of all files together, where a cited source or a computation gave it.
+
+    `kv_bytes_per_token` is what the KV cache (f16) takes by the model's published shape; 0 for embedding models.
+    """
 
     description: str
     license: str
     quant: str | None = None
     size: Annotated[int, Field(gt=0)] | None = None
+    kv_bytes_per_token: Annotated[int, Field(ge=0)] | None = None
     files: Annotated[tuple[Item, ...], Field(min_length=1)]
 
     def targets(self) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.config.defaults import DEFAULT_SLOTS, MAX_DEFAULT_CONTEXT
-from core.config.loose import parts
+from core.config.weight_files import files_of
 from core.gguf import GgufHeader, read_header
 
 _TENSOR_FILES = ("*.safetensors", "*.bin")
@@ -44,4 +44,4 @@ def default_context(header: GgufHeader) -> int:
 
 
 def _weight_bytes(path: Path, header: GgufHeader) -> int:
-    return header.weight_bytes + sum(read_header(part).weight_bytes for part in parts(path) if part != path)
+    return header.weight_bytes + sum(read_header(part).weight_bytes for part in files_of(path) if part != path)

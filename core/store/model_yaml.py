@@ -9,6 +9,7 @@ from pathlib import Path
 from core.errors import CoreError
 from core.gguf import GgufHeader
 from core.store.memory import memory_of
+from core.store.shown import shown
 from core.store.turn_end import find_turn_end
 
 MAX_COMMENT = 200
@@ -46,10 +47,10 @@ def folder_yaml(name: str, model: str, folder: Path, source: str) -> str:
 
 def _origin(title: str, source: str) -> list[str]:
     # What follows a question mark may be somebody's key.
-    shown = source.partition("?")[0]
+    place = shown(source).partition("?")[0]
     return [
         f"# {_one_line(title)}",
-        f"# Written by `warmfn add` from {_one_line(shown)}; everything here may be changed.",
+        f"# Written by `warmfn add` from {_one_line(place)}; everything here may be changed.",
     ]
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Version:
-    """`validator`: the server's ETag or date for this version of `url`; `total`: its size in bytes, if it told."""
+    """`url` is as it may be shown. `validator`: the server's ETag or date for this version of it; `total`: its size in
+    bytes, if it told."""
 
     url: str
     validator: str

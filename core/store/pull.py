@@ -22,6 +22,7 @@ from core.store.gallery import ONLY_FILE, Gallery, GalleryFile, Item, single_ite
 from core.store.part_file import PartFile
 from core.store.progress import Progress, silent
 from core.store.record import FileRecord, Record, read_record, write_record
+from core.store.shown import shown
 from core.store.sources import canonical, fetch, file_name
 from core.store.transfer import Origin, Wanted
 
@@ -76,8 +77,6 @@ def pull_item(item: Item, models: Path, progress: Progress = silent, *, pinned_b
             with _alone(lock, f"wait for another pull of {job.target.name}", progress):
                 if missing := job.missing():
                     job.fetch(missing)
-                # Whoever still waits for this lock, or makes it anew, finds nothing missing.
-                lock.unlink(missing_ok=True)
         return job.results()
 
 
@@ -87,6 +86,7 @@ class _Job:
     def __init__(self, item: Item, target: Path, pinned_by: str, progress: Progress) -> None:
         self.target = target
         self._item = item
+        self._source = shown(item.source)
         self._pinned_by = pinned_by
         self._progress = progress
         self._staging = _hidden(target, "part")
@@ -106,10 +106,10 @@ class _Job:
                 missing.append(file)
             elif file.sha256:
                 self._present[file.name] = Pulled(path, False, file.sha256, self._pinned_by)
-            elif record and record.source != self._item.source:
+            elif record and record.source != self._source:
                 raise StoreError(
-                    f"{path} is there already and came from {record.source}, not from {self._item.source}. Move it "
-                    "away, then pull again."
+                    f"{path} is there already and came from {record.source}, not from {self._source}. Move it away, "
+                    "then pull again."
                 )
             else:
                 sha256, verified_by = (known.sha256, known.verified_by) if known else (None, None)
@@ -130,7 +130,7 @@ class _Job:
             path.parent.mkdir(parents=True, exist_ok=True)
             os.replace(self._staging / name, path)
             self._present[name] = Pulled(path, True, file.sha256, file.verified_by)
-        write_record(self.target, Record(self._item.source, origins[missing[0].member].revision, known))
+        write_record(self.target, Record(self._source, origins[missing[0].member].revision, known))
         _remove(self._staging)
 
     def _verify(self, file: GalleryFile, origin: Origin) -> FileRecord:
@@ -138,7 +138,7 @@ class _Job:
         part = self._staging / file.name
         name = self.target.name if file.name == ONLY_FILE else file.name
         found, stated = sha256_of(part, self._progress, name), origin.checksum
-        what = f"{file.member or name} of {self._item.source}"
+        what = f"{file.member or name} of {self._source}"
         if file.sha256 and found != file.sha256:
             raise StoreError(
                 f"{what} is not the file that {self._pinned_by} pins, so it was thrown away: expected SHA-256 "
@@ -154,7 +154,10 @@ class _Job:
 
 @contextmanager
 def _alone(path: Path, waiting: str, progress: Progress) -> Iterator[None]:
-    """Hold the lock at `path`. The system frees it when its process dies, so it never outlives its owner."""
+    """Hold the lock at `path`. The system frees it when its process dies, so it never outlives its owner.
+
+    Its file is removed while it is held: whoever has waited for that file sees that it is gone and makes a new one.
+    """
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
@@ -164,6 +167,7 @@ def _alone(path: Path, waiting: str, progress: Progress) -> Iterator[None]:
     try:
         yield
     finally:
+        path.unlink(missing_ok=True)
         lock.release()
 
 

@@ -21,7 +21,7 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class Record:
-    """`files` has the paths of a folder's files below it, or "." for a single one."""
+    """`source` as it may be shown. `files` has the paths of a folder's files below it, or "." for a single one."""
 
     source: str
     revision: str | None
@@ -43,6 +43,10 @@ def write_record(target: Path, record: Record) -> None:
     if earlier := read_record(target):
         record = Record(record.source, record.revision, {**earlier.files, **record.files})
     _place(target).write_text(json.dumps(asdict(record), indent=1) + "\n")
+
+
+def forget_record(target: Path) -> None:
+    _place(target).unlink(missing_ok=True)
 
 
 def _place(target: Path) -> Path:

@@ -28,7 +28,7 @@ EPILOGUE = """\
               context_size     what the YAML sets, or null
               trained_context  what the weights were trained for, or null
               template         a .tmpl file, "inline", "weights", "none"; null for embeddings
-              usable           whether it has no error
+              usable           whether its weights are there and it has no error
               problems         each with file, line, key, message, severity and model
   problems  those of files that give no model, in the same form
 """
@@ -102,7 +102,8 @@ def _add_row(table: Table, summary: Summary) -> None:
         summary.template or "-",
         str(len(summary.problems)),
     )
-    table.add_row(*map(Text, row), style=None if summary.is_usable else "red")
+    style = "red" if summary.has_errors else None if summary.is_usable else "dim"
+    table.add_row(*map(Text, row), style=style)
 
 
 def _size(num_bytes: int | None) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import TypeAlias
+
+from handlers.settings import models_path
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -14,7 +15,7 @@ def add_models_option(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--models",
         type=Path,
-        default=Path(os.environ.get("MODELS_PATH") or "models"),
+        default=models_path(),
         metavar="DIR",
         help="the models folder (default: $MODELS_PATH or ./models)",
     )

@@ -52,12 +52,23 @@ def _pull_and_report(name: str, models: Path) -> bool:
 
     try:
         with explained_interrupt(models):
-            report_pulled(_pull(name, models))
+            pulled = _pull(name, models)
+        report_pulled(pulled)
+        faults = [fault for file in pulled if (fault := _fault(file.path))]
     except CoreError as error:
         subject = "" if name in error.message else f"{name}: "
         print(f"warmfn: {subject}{error.message}", file=sys.stderr)
         return False
-    return True
+    for fault in faults:
+        print(f"warmfn: {name}: {fault}", file=sys.stderr)
+    return not faults
+
+
+def _fault(path: Path) -> str | None:
+    """Why a file that is called a GGUF is none."""
+    from core.config.weight_files import gguf_fault
+
+    return gguf_fault(path) if path.suffix.lower() == ".gguf" else None
 
 
 def _pull(name: str, models: Path) -> list[Pulled]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from handlers.commands.options import Commands, add_models_option
 
 EPILOGUE = """\
-environment, mostly as in LocalAI (an option wins over its variable):
+environment, mostly as in LocalAI, whose longer spelling LOCALAI_... is read, too (an option wins over its variable):
   MODELS_PATH, PRELOAD_MODELS, THREADS, CONTEXT_SIZE
   ADDRESS          HOST:PORT, or :PORT for every interface
   API_KEY          keys with commas between them, of which clients must send one
@@ -68,9 +67,9 @@ def add_command(commands: Commands) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from handlers.server import serve
-    from handlers.settings import Settings
+    from handlers.settings import Settings, override
 
     given = {variable: getattr(arguments, name) for name, variable in _VARIABLES.items()}
-    os.environ |= {"MODELS_PATH": str(arguments.models)} | {k: v for k, v in given.items() if v is not None}
+    override({"MODELS_PATH": str(arguments.models)} | {k: v for k, v in given.items() if v is not None})
     host, port = Settings.from_environ().address
     return serve(arguments.host or host, port if arguments.port is None else arguments.port)

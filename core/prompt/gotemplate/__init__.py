@@ -18,6 +18,7 @@ from core.prompt.gotemplate.gojson import to_json as write_json
 from core.prompt.gotemplate.interpreter import Interpreter
 from core.prompt.gotemplate.nodes import MAIN
 from core.prompt.gotemplate.parser import parse
+from core.prompt.gotemplate.reads import FieldRead, root_reads
 
 __all__ = ["GoTemplate", "TemplateError", "TemplateRuntimeError", "TemplateSyntaxError", "render_template", "to_json"]
 
@@ -31,6 +32,10 @@ class GoTemplate:
         self._definitions = tree.definitions
         self.fields = tree.fields
         """Names of the fields that are read from dot or `$` anywhere, whether or not the data has them."""
+
+    def root_reads(self) -> list[FieldRead]:
+        """What it reads from its data itself; see `reads.root_reads`."""
+        return root_reads(self._definitions)
 
     def render(self, data: Mapping[str, Any]) -> str:
         """The prompt for `data`: LocalAI's field names, JSON-like values; what `data` lacks is no field.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.prompt.gotemplate.cursor import Cursor
 from core.prompt.gotemplate.errors import Mistake
-from core.prompt.gotemplate.functions import FUNCTIONS
+from core.prompt.gotemplate.functions import FUNCTIONS, NOT_OFFERED
 from core.prompt.gotemplate.lexer import Kind, Token
 from core.prompt.gotemplate.literals import character, number, unquote
 from core.prompt.gotemplate.nodes import (
@@ -119,6 +119,8 @@ class ExpressionParser(Cursor):
     def _term(self, token: Token) -> Operand:
         kind, value, position = token
         if kind is Kind.WORD:
+            if value in NOT_OFFERED:
+                raise Mistake(f'the function "{value}" is not supported here')
             if value not in FUNCTIONS:
                 raise Mistake(f'there is no function "{value}"')
             return FunctionName(position, value)

@@ -28,19 +28,21 @@ def lint(config: ModelConfig, own: OwnTemplate | None, vocabulary: Vocabulary) -
         checks = [*TEMPLATE_CHECKS]
         if not any(source.problem for source in config.templates.values()):
             is_base_model = own is None and uses_own_template(config)
-            findings.append(Finding(error.message, severity="warning" if is_base_model else "error"))
+            findings.append(Finding.refused(error, severity="warning" if is_base_model else "error"))
     findings += [finding for check in checks for finding in check(subject)]
-    return [_problem(config, finding) for finding in findings]
+    return [_problem(config, finding) for finding in dict.fromkeys(findings)]
 
 
 def _problem(config: ModelConfig, finding: Finding) -> Problem:
     source = config.templates.get(finding.kind)
     if source is None and finding.kind == "chat" and not uses_own_template(config):
         source = config.templates["chat_message"]
+    line, message = None, finding.message
     if source is None:
         file, key = str(config.root / (config.parameters.model or config.name)), "tokenizer.chat_template"
     elif source.origin.endswith(".tmpl"):
-        file, key = source.origin, f"template.{finding.kind}"
+        file, key, line = source.origin, f"template.{finding.kind}", finding.line
     else:
         file, key = str(config.source), f"template.{finding.kind}"
-    return Problem(file, None, key, finding.message, finding.severity, config.name)
+        message = message if finding.line is None else f"line {finding.line}: {message}"
+    return Problem(file, line, key, message, finding.severity, config.name)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from core.errors import CoreError
 from core.prompt.lint.subject import ANSWER, QUESTION, REPLY, SYSTEM, Check, Finding, Subject
@@ -19,7 +21,8 @@ def dropped_messages(subject: Subject) -> Iterator[Finding]:
     try:
         prompt = subject.chat(SYSTEM, QUESTION, ANSWER, REPLY)
     except CoreError as error:
-        yield Finding(f"a conversation with a system message is refused: {error.message}")
+        refused = Finding.refused(error, severity="warning")
+        yield replace(refused, message=f"a conversation with a system message is refused: {refused.message}")
         return
     for role, content in contents.items():
         if content not in prompt:
@@ -73,11 +76,10 @@ def foreign_markers(subject: Subject) -> Iterator[Finding]:
 
 def difference_from_own(subject: Subject) -> Iterator[Finding]:
     """The template in the weights is the one the model was trained with, so a difference should be meant."""
-    contents = (QUESTION, ANSWER, REPLY)
-    theirs = None if uses_own_template(subject.config) else subject.own_chat(*contents)
-    if theirs is None:
+    prompts = None if uses_own_template(subject.config) else _comparable_prompts(subject)
+    if prompts is None:
         return
-    if difference := _difference(subject.tokens(subject.chat(*contents)), subject.tokens(theirs)):
+    if difference := _difference(*map(subject.tokens, prompts)):
         our, their = (repr("".join(map(subject.vocabulary.token_text, tokens))) for tokens in difference)
         yield Finding(
             f"the prompt is not that of the template inside the weights: {our} stands where that has {their}. If this "
@@ -97,6 +99,21 @@ CHAT_CHECKS: Sequence[Check] = (
 
 def _begins(subject: Subject, prompt: str | None) -> bool:
     return prompt is not None and subject.tokens(prompt)[:1] == [subject.vocabulary.bos]
+
+
+def _comparable_prompts(subject: Subject) -> tuple[str, str] | None:
+    """One conversation by the config's templates and by that in the weights; None if that cannot make it.
+
+    With a system message where both print it: without one, many weights' templates print a text of their own.
+    """
+    contents = (QUESTION, ANSWER, REPLY)
+    theirs = subject.own_chat(SYSTEM, *contents)
+    if theirs and SYSTEM in theirs:
+        with contextlib.suppress(CoreError):
+            if SYSTEM in (ours := subject.chat(SYSTEM, *contents)):
+                return ours, theirs
+    theirs = subject.own_chat(*contents)
+    return None if theirs is None else (subject.chat(*contents), theirs)
 
 
 def _difference(ours: list[int], theirs: list[int]) -> tuple[list[int], list[int]] | None:

@@ -6,12 +6,13 @@ import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from core.config.model import ModelConfig
 from core.config.problem import Severity
 from core.config.templates import TemplateKind
 from core.errors import CoreError
+from core.prompt.config_template import TemplateFault
 from core.prompt.prompts import OwnTemplate, Prompts
 
 SYSTEM, QUESTION, ANSWER, REPLY = "Answer in few words.", "Which river is it?", "It is the Danube.", "How long is it?"
@@ -69,11 +70,19 @@ class Subject:
 
 @dataclass(frozen=True)
 class Finding:
-    """`kind` is the template at fault; an "error" makes its route unusable."""
+    """`kind` is the template at fault, `line` a line of it; an "error" makes its route unusable."""
 
     message: str
     kind: TemplateKind = "chat"
     severity: Severity = "warning"
+    line: int | None = None
+
+    @classmethod
+    def refused(cls, error: CoreError, kind: TemplateKind = "chat", severity: Severity = "error") -> Self:
+        """A prompt could not be made: it was that of `kind`, or the fault lies in a template that this one needs."""
+        if isinstance(error, TemplateFault):
+            return cls(error.reason, error.kind, severity, error.line)
+        return cls(error.message, kind, severity)
 
 
 Check = Callable[[Subject], Iterator[Finding]]

@@ -9,14 +9,14 @@ from core.config.templates import TemplateKind
 from core.errors import CoreError
 from core.prompt.gotemplate import GoTemplate
 from core.prompt.lint.subject import ANSWER, QUESTION, SYSTEM, Check, Finding, Subject, conversation
-from core.prompt.localai import MESSAGE_FIELDS, PROMPT_FIELDS, LocalAIPrompts
+from core.prompt.localai import LocalAIPrompts
 
 _TOOL: dict[str, Any] = {
     "name": "water_level",
     "description": "How high a river stands",
     "parameters": {"type": "object"},
 }
-_FIELDS_OF_TOOLS = {"Name", "Description", "Strict", "Parameters", "ID", "Index", "Type", "Arguments"}
+_FIELDS_OF_TOOLS = {"Name", "Description", "Strict", "Parameters", "ID", "Index", "Type", "FunctionCall", "Arguments"}
 
 
 def routes_of_their_own(subject: Subject) -> Iterator[Finding]:
@@ -33,7 +33,7 @@ def routes_of_their_own(subject: Subject) -> Iterator[Finding]:
         try:
             prompt = render()
         except CoreError as error:
-            yield Finding(error.message, kind, "error")
+            yield Finding.refused(error, kind)
         else:
             if not all(content in prompt for content in contents):
                 yield Finding("it does not print all it is given ({{.Input}}, for edits {{.Instruction}})", kind)
@@ -47,7 +47,7 @@ def ignored_tools(subject: Subject) -> Iterator[Finding]:
     try:
         prompt = LocalAIPrompts(subject.config).chat(conversation([QUESTION]), [_TOOL], use_functions=True)
     except CoreError as error:
-        yield Finding(error.message, "function", "error")
+        yield Finding.refused(error, "function")
         return
     if _TOOL["name"] not in prompt:
         yield Finding("the prompt does not name the tools: print {{.Functions}} or their fields", "function")
@@ -56,16 +56,20 @@ def ignored_tools(subject: Subject) -> Iterator[Finding]:
 
 
 def unknown_fields(subject: Subject) -> Iterator[Finding]:
-    """A field that LocalAI does not offer fails as soon as the template comes to it."""
+    """A field that LocalAI does not offer fails as soon as the template comes to it.
+
+    The folder's reader judges those of the template's own data. Elsewhere dot may be a map, which has keys of any name;
+    but the fields of LocalAI's objects begin with a capital.
+    """
     for kind, source in subject.config.templates.items():
         if source.problem or kind == "multimodal":
             continue
-        offered = MESSAGE_FIELDS if kind == "chat_message" else set(PROMPT_FIELDS)
-        # Maps have keys of any name; those of LocalAI's own objects begin with a capital.
-        used = {field for field in GoTemplate(source.text).fields if field[:1].isupper()}
-        for field in sorted(used - offered - _FIELDS_OF_TOOLS):
-            names = ", ".join(f".{name}" for name in sorted(offered))
-            yield Finding(f"there is no .{field} here: there are {names}", kind)
+        template = GoTemplate(source.text)
+        judged = {read.name for read in template.root_reads()} | _FIELDS_OF_TOOLS
+        for field in sorted(template.fields - judged):
+            if field[:1].isupper():
+                names = ", ".join(f".{name}" for name in sorted(_FIELDS_OF_TOOLS))
+                yield Finding(f"there is no .{field} here: tools and calls have {names}", kind)
 
 
 TEMPLATE_CHECKS: Sequence[Check] = (routes_of_their_own, ignored_tools, unknown_fields)
