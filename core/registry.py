@@ -150,7 +150,8 @@ class Registry:
     def is_ready(self) -> bool:
         """Whether the first preload is over and, of what was asked for, something can serve.
 
-        A later load, of an edited model or of one more, makes nobody else wait."""
+        A later load, of an edited model or of one more, makes nobody else wait.
+        """
         states = [self.status(name).state for name in list(self._entries)]
         is_over = all(entry.is_settled for entry in self._preloaded or ())
         return is_over and (not states or "ready" in states)
@@ -223,7 +224,7 @@ class Registry:
         if not config or not loaded:
             return False
         try:
-            if not loaded.runner.adopt(config):
+            if not _has_only_come(entry.config, config) and not loaded.runner.adopt(config):
                 return False
         except ModelUnusable as error:
             entry.config, loaded.complaint = config, f"{KEPT}: {error.message}"
@@ -248,3 +249,8 @@ class Registry:
             with self._lock:
                 fallback = old.loaded.config if old.loaded else None
                 self._loader.start(successor.config, successor.future, fallback=fallback)
+
+
+def _has_only_come(before: ModelConfig, now: ModelConfig) -> bool:
+    """Whether all that is new are the weights, which were pulled after the folder was read and are loaded already."""
+    return before.weights_state is None and before.model_copy(update={"weights_state": now.weights_state}) == now

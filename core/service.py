@@ -11,12 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from core import coldstart
-from core.config.backends import choose_backend
+from core.catalog import Catalog
 from core.config.folder import ModelsFolder
 from core.config.model import ModelConfig
 from core.engine.deadline import Deadline
 from core.engine.sequence import Sequence, Update
-from core.errors import CoreError, InvalidRequest, ModelUnusable, ShuttingDown, UnknownRoute
+from core.errors import CoreError, InvalidRequest, ShuttingDown, UnknownRoute
 from core.inbox import Inbox
 from core.loader import Runner
 from core.metrics import Metrics
@@ -25,7 +25,6 @@ from core.reply import Chunks, Form, FutureReply, Reply, TextReply, Whole
 from core.runners.backends import load_runner
 from core.schema import replies
 from core.schema.parameters import RequestBody
-from core.schema.public_text import public_text
 from core.schema.requests import (
     ChatRequest,
     CompletionRequest,
@@ -59,8 +58,9 @@ class Service:
         """`prepare` and `load` make a config's runner, as `Loader` says; `patience` is how many seconds a request waits
         for its model."""
         self._load_runner = load
-        self.metrics = Metrics(self._starts)
         self.registry = Registry(folder, self._load, prepare, patience=patience)
+        self.catalog = Catalog(self.registry)
+        self.metrics = Metrics(self.catalog.starts)
         self._draining = False
         self._answered: set[str] = set()
         self._routes: dict[str, Callable[[object, Deadline | None], Reply]] = {
@@ -94,42 +94,11 @@ class Service:
             return reply
         except CoreError as error:
             status = str(error.status)
-            error.message = self._public(error.message)
+            error.message = self.catalog.public(error.message)
             raise
         finally:
             known = isinstance(model, str) and model in self.folder.configs
             self.metrics.count_request(route if route in self._routes else "", str(model) if known else "", status)
-
-    def models(self) -> dict[str, Any]:
-        """OpenAI's list, with each model's state and limits beside its name, and what is wrong with the folder."""
-        data = [self.model(name) for name in self.folder.configs]
-        problems = [self._public(str(problem)) for problem in self.folder.problems]
-        return {"object": "list", "data": data, "problems": problems}
-
-    def model(self, name: str) -> dict[str, Any]:
-        """Raises UnknownModel."""
-        config = self.registry.config(name)
-        created = int(config.source.stat().st_mtime) if config.source and config.source.exists() else 0
-        status = self.registry.status(name)
-        known = [problem for problem in self.folder.problems if problem.model == name]
-        told = (*known, *(status.runner.problems if status.runner else ()))
-        problems = [self._public(str(problem)) for problem in told]
-        facts = {"kind": status.runner.kind} | status.runner.facts if status.runner else {}
-        return (
-            {"id": name, "object": "model", "created": created, "owned_by": "warmfn", "state": status.state}
-            | facts
-            | ({"error": self._public(status.error)} if status.error else {})
-            | ({"problems": problems} if problems else {})
-        )
-
-    def readiness(self) -> tuple[bool, dict[str, Any]]:
-        """Whether traffic may come; each model's state, and what is wrong with the folder."""
-        states = {name: self.registry.status(name) for name in self.folder.configs}
-        complaints = [f"{name}: {status.error}" for name, status in states.items() if status.error]
-        errors = [str(problem) for problem in self.folder.problems if problem.severity == "error"]
-        problems = [self._public(text) for text in errors + complaints]
-        models = {name: status.state for name, status in states.items()}
-        return self.registry.is_ready, {"models": models, "problems": problems}
 
     def update(self, folder: ModelsFolder) -> None:
         """Go on with what the models folder says now; see `Registry.update`."""
@@ -145,7 +114,7 @@ class Service:
 
     def _open(self, route: str, payload: object, deadline: Deadline | None) -> Reply:
         if route.startswith("models/"):
-            return _immediate(self.model(route.removeprefix("models/")))
+            return _immediate(self.catalog.model(route.removeprefix("models/")))
         if route not in self._routes:
             raise UnknownRoute(f"there is no route {route!r}; there are: {', '.join(self._routes)}")
         return self._routes[route](payload, deadline)
@@ -176,7 +145,7 @@ class Service:
 
     def _list_models(self, payload: object, _: Deadline | None) -> Reply:
         selects = ModelsQuery.parse(payload or {}).selector()
-        listed = self.models()
+        listed = self.catalog.models()
         return _immediate(listed | {"data": [model for model in listed["data"] if selects(model["id"])]})
 
     def _generate(
@@ -228,21 +197,17 @@ class Service:
 
     @contextmanager
     def _text_runner(self, request: RequestBody, deadline: Deadline | None) -> Iterator[TextRunner]:
-        with self.registry.using(self._model_name(request, embeds=False), within=_left(deadline)) as runner:
+        with self.registry.using(request.model or self.catalog.first(embeds=False), within=_left(deadline)) as runner:
             if runner.kind != "text":
                 raise InvalidRequest(f"{request.model} is an embedding model; it cannot generate text", param="model")
             yield cast("TextRunner", runner)
 
     @contextmanager
     def _embedding_runner(self, request: RequestBody, deadline: Deadline | None) -> Iterator[EmbeddingRunner]:
-        with self.registry.using(self._model_name(request, embeds=True), within=_left(deadline)) as runner:
+        with self.registry.using(request.model or self.catalog.first(embeds=True), within=_left(deadline)) as runner:
             if runner.kind != "embedding":
                 raise InvalidRequest(f"{request.model} generates text; it cannot embed", param="model")
             yield cast("EmbeddingRunner", runner)
-
-    def _starts(self) -> dict[str, coldstart.Phases]:
-        loads = {name: self.registry.status(name).phases for name in self.folder.configs}
-        return {"": coldstart.process} | {name: phases for name, phases in loads.items() if phases}
 
     def _first_time(self, model: str) -> coldstart.Phases | None:
         """The ledger of the model's load, for its first reply."""
@@ -258,18 +223,6 @@ class Service:
             self.metrics.watch(config.name, lambda: engine.num_running, lambda: engine.num_waiting)
         return runner
 
-    def _public(self, text: str) -> str:
-        return public_text(text, self.folder.path)
-
-    def _model_name(self, request: RequestBody, *, embeds: bool) -> str:
-        """The model that was asked for; LocalAI takes the first one where none was."""
-        if request.model:
-            return request.model
-        for name, config in self.folder.configs.items():
-            if _embeds(config) == embeds:
-                return name
-        raise InvalidRequest("model: is missing, and no model here can answer this route", param="model")
-
     def _warn(self, request: RequestBody, model: str) -> list[str]:
         """What the caller should know, which is logged too."""
         warnings = list(request.warnings)
@@ -278,14 +231,6 @@ class Service:
         for warning in warnings:
             logger.warning("%s", warning)
         return warnings
-
-
-def _embeds(config: ModelConfig) -> bool | None:
-    """Whether the config is of an embedding model; None if it is of none that we can serve."""
-    try:
-        return choose_backend(config) != "llama-text"
-    except ModelUnusable:
-        return None
 
 
 def _left(deadline: Deadline | None) -> float:

@@ -35,11 +35,11 @@ class Warmfn:
 
     def check_health(self) -> None:
         """Ray replaces a replica for which this raises."""
-        if not boot.service().readiness()[0]:
+        if not boot.service().catalog.readiness()[0]:
             raise RuntimeError(f"not ready: {self._states()}")
 
     def _states(self) -> dict[str, str]:
-        states: dict[str, str] = boot.service().readiness()[1]["models"]
+        states: dict[str, str] = boot.service().catalog.readiness()[1]["models"]
         return states
 
 

@@ -91,13 +91,13 @@ class _Routes:
         return JSONResponse({"status": "ok"})
 
     async def ready(self, request: Request) -> Response:
-        is_ready, details = self._service().readiness()
+        is_ready, details = self._service().catalog.readiness()
         status = "ready" if is_ready else "loading" if "loading" in details["models"].values() else "failed"
         return JSONResponse({"status": status, **details}, 200 if is_ready else 503)
 
     async def ping(self, request: Request) -> Response:
         """RunPod's load balancer: 204 means "still initializing"."""
-        is_ready, _ = self._service().readiness()
+        is_ready, _ = self._service().catalog.readiness()
         return Response(status_code=200 if is_ready else 204)
 
     async def metrics(self, request: Request) -> Response:

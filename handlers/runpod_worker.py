@@ -64,7 +64,7 @@ def wait_for_models(service: Service, required: Collection[str]) -> None:
             logger.info("loading for %.0f s: %s", said - started, ", ".join(model["id"] for model in loading))
         time.sleep(0.05)
     failed = {model["id"]: model["error"] for model in _in_state(service, "failed")}
-    is_ready, _ = service.readiness()
+    is_ready, _ = service.catalog.readiness()
     if not is_ready or failed.keys() & set(required):
         errors = "; ".join(f"{name}: {error}" for name, error in failed.items())
         raise ModelUnusable(f"no job is taken, since models cannot be loaded: {errors}")
@@ -122,7 +122,7 @@ def _run(settings: Settings) -> int:
 
 
 def _in_state(service: Service, state: str) -> list[dict[str, Any]]:
-    return [model for model in service.models()["data"] if model["state"] == state]
+    return [model for model in service.catalog.models()["data"] if model["state"] == state]
 
 
 def _check_command_line() -> None:

@@ -72,11 +72,11 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _announce(service: Service, host: str, port: int) -> None:
     """Once nothing is loading any more: what is served, and a command that works."""
-    while any(state == "loading" for state in service.readiness()[1]["models"].values()):
+    while any(state == "loading" for state in service.catalog.readiness()[1]["models"].values()):
         time.sleep(0.05)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
     print(f"\nServing {url}")
-    models, missing = service.models()["data"], boot.not_pulled(service.folder)
+    models, missing = service.catalog.models()["data"], boot.not_pulled(service.folder)
     waiting = [model["id"] for model in models if model["state"] == "unloaded" and model["id"] in missing]
     for model in models:
         if model["id"] not in waiting:

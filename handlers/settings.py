@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 from core.config.defaults import FolderDefaults
 from core.config.model import Compat, Profile
+from core.config.scalars import MAX_INT32, MAX_THREADS
 from core.errors import CoreError
 
 LONG = "LOCALAI_"
@@ -69,7 +70,7 @@ class Settings:
             address=_address(*spelled(environ, "ADDRESS")),
             api_keys=_names(spelled(environ, "API_KEY")[1]),
             folder_defaults=FolderDefaults(
-                threads=_count(environ, "THREADS"),
+                threads=_count(environ, "THREADS", most=MAX_THREADS),
                 context_size=_count(environ, "CONTEXT_SIZE"),
                 compat=_choice(environ, "WARMFN_COMPAT", get_args(Compat)),
                 defaults=_choice(environ, "WARMFN_DEFAULTS", get_args(Profile)),
@@ -98,12 +99,12 @@ def override(values: Mapping[str, str], environ: MutableMapping[str, str] = os.e
         environ[name] = value
 
 
-def _count(environ: Mapping[str, str], name: str) -> int | None:
+def _count(environ: Mapping[str, str], name: str, *, most: int = MAX_INT32) -> int | None:
     name, text = spelled(environ, name)
     if text in ("", "0"):
         return None
-    if not text.isdecimal():
-        raise BadSetting(name, text, "give a whole number of at least 1, or 0 to leave it open")
+    if not text.isdecimal() or len(text) > len(str(most)) or int(text) > most:
+        raise BadSetting(name, text, f"give a whole number from 1 to {most}, or 0 to leave it open")
     return int(text)
 
 

@@ -15,4 +15,4 @@ source=$(cd "$(dirname "$0")/.." && pwd)
 "${PYTHON:-python3}" -m venv "$folder"
 "$folder/bin/python" -m pip install --no-cache-dir --disable-pip-version-check --constraint "$source/constraints.txt" \
     --find-links "$wheels" --only-binary llama-cpp-python ${torch_index:+--extra-index-url "$torch_index"} \
-    "$source[embeddings,runpod]"
+    "${source}[embeddings,runpod]"

@@ -30,6 +30,7 @@ LAYERS = [
     ("core.config", "core.prompt", "core.store", "core.speed", "core.inbox", "core.schema"),
     ("core.llama", "core.coalesce", "core.metrics"),
     ("core.loader", "core.registry", "core.reply", "core.runners", "core.watch"),
+    ("core.catalog",),
     ("core.service", "core.doctor"),
     ("handlers", "bench"),
 ]

@@ -13,6 +13,7 @@ import pytest
 from core.config.folder import ModelsFolder
 from core.config.model import ModelConfig
 from core.config.problem import Problem
+from core.config.weight_files import WeightsState
 from core.errors import ModelUnusable, ShuttingDown, UnknownModel
 from core.registry import Registry
 from tests.serving import eventually
@@ -31,7 +32,7 @@ class FakeRunner:
     def warm(self) -> None: ...
 
     def adopt(self, config: ModelConfig) -> bool:
-        if config.context_size != self.config.context_size:
+        if (config.context_size, config.weights_state) != (self.config.context_size, self.config.weights_state):
             return False
         if config.system_prompt == "bad":
             raise ModelUnusable("a bad prompt")
@@ -230,3 +231,12 @@ def test_many_edits_at_once_end_with_the_last_and_no_thread_is_left(
             models.registry.preload(["a"])
     assert eventually(lambda: models.uses(59))
     assert eventually(lambda: not [thread for thread in threading.enumerate() if thread.name == "reload-a"])
+
+
+def test_weights_that_were_pulled_before_the_load_are_not_loaded_again(models: Models) -> None:
+    old = models.use()
+    here, other = WeightsState(5, 1), WeightsState(6, 2)
+    models.registry.update(folder(model(context_size=10, weights_state=here)))
+    assert not eventually(lambda: models.use() is not old, seconds=0.3)
+    models.registry.update(folder(model(context_size=10, weights_state=other)))
+    assert eventually(lambda: models.use() is not old)

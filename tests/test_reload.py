@@ -53,7 +53,7 @@ class Served:
         return str(body["choices"][0]["message"]["content"])
 
     def facts(self) -> dict[str, Any]:
-        return self.service.model("chat")
+        return self.service.catalog.model("chat")
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_an_edit_that_cannot_be_loaded_is_told_and_the_old_version_serves(served
     assert eventually(lambda: "KV cache" in served.facts().get("error", ""), seconds=20)
     assert served.facts()["context_size"] == 512
     assert "Jupiter" in served.answer()
-    is_ready, details = served.service.readiness()
+    is_ready, details = served.service.catalog.readiness()
     assert is_ready
     assert "KV cache" in details["problems"][0]
 

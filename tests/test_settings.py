@@ -76,6 +76,7 @@ def test_localais_list_of_installs_is_read_as_names_and_urls() -> None:
         {"ADDRESS": "8080"},
         {"ADDRESS": "host:http"},
         {"THREADS": "many"},
+        {"THREADS": "100000"},
         {"CONTEXT_SIZE": "-5"},
         {"WARMFN_EXECUTION_TIMEOUT": "10m"},
         {"PRELOAD_MODELS": "[{"},

@@ -73,7 +73,7 @@ def belongings(configs: Iterable[ModelConfig]) -> set[str]:
 
 def _entries(folder: ModelsFolder) -> Iterator[Path]:
     """What lies in the folder, sorted by name, but for names that no reply could carry."""
-    if not folder.path.is_dir():
+    if not os.path.isdir(folder.path):
         raise ModelUnusable(f"{folder.path} is not a folder: give the folder that holds your models' YAML files")
     try:
         entries = sorted(folder.path.iterdir())
@@ -89,7 +89,7 @@ def _entries(folder: ModelsFolder) -> Iterator[Path]:
 
 def _is_config(file: Path) -> bool:
     named_so = file.suffix.lower() in _SUFFIXES and not file.name.startswith(".") and file.name != GALLERY
-    return named_so and (file.is_file() or file.is_symlink())
+    return named_so and (os.path.isfile(file) or os.path.islink(file))
 
 
 def _add(folder: ModelsFolder, file: Path) -> list[Problem]:

@@ -31,10 +31,10 @@ def loose_models(
     for path in entries:
         if path.name.startswith(".") or path.suffix.lower() in _UNFINISHED or os.path.realpath(path) in named:
             continue
-        if path.is_dir():
+        if os.path.isdir(path):
             if is_sentence_transformers(path):
                 yield _model(root, path, defaults, embeddings=True)
-        elif path.is_file() and is_gguf(path):
+        elif os.path.isfile(path) and is_gguf(path):
             yield from _gguf(root, path, defaults)
         elif path.suffix.lower() == ".gguf" and (fault := gguf_fault(path)):
             yield None, [Problem(str(path), None, None, fault, "warning", path.name)]

@@ -10,6 +10,9 @@ from core.config.templates import TemplateKind
 from core.prompt.gotemplate import GoTemplate, TemplateError
 from core.prompt.prompts import uses_own_template
 
+_OTHERS: tuple[TemplateKind, ...] = ("completion", "edit", "function")
+_OWN = "chat goes through the template inside the weights; write template.chat_message and template.chat, and "
+
 
 def unused_texts(config: ModelConfig) -> Iterator[tuple[KeyPath, str]]:
     """(key, what to do) for `system_prompt` and `roles` that nothing prints; `config` has its templates."""
@@ -18,15 +21,12 @@ def unused_texts(config: ModelConfig) -> Iterator[tuple[KeyPath, str]]:
     is_own = uses_own_template(config)
     chat: tuple[TemplateKind, ...] = () if is_own else ("chat", "chat_message")
     if config.system_prompt and not any(_prints(config, kind, "SystemPrompt") for kind in (*chat, *_OTHERS)):
-        yield ("system_prompt",), f"no prompt shows it: {_OWN if is_own else ''}print {{{{.SystemPrompt}}}} in one"
+        remedy = "print {{.SystemPrompt}} in a template"
+        yield ("system_prompt",), f"no prompt shows it: {_OWN if is_own else ''}{remedy}"
     if config.roles and is_own and config.compat != "strict":
-        yield ("roles",), f"no prompt shows them: {_OWN}print {{{{.Role}}}} in it"
+        yield ("roles",), f"no prompt shows them: {_OWN}print {{{{.Role}}}} for each message"
     elif config.roles and "chat_message" in config.templates and not _prints(config, "chat_message", "Role"):
         yield ("roles",), "no prompt shows them: print {{.Role}} in template.chat_message, or remove them"
-
-
-_OTHERS: tuple[TemplateKind, ...] = ("completion", "edit", "function")
-_OWN = "chat goes through the template inside the weights; write template.chat_message and template.chat, and "
 
 
 def _prints(config: ModelConfig, kind: TemplateKind, field: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,12 +27,12 @@ def is_gguf(path: Path) -> bool:
 
 
 def is_sentence_transformers(path: Path) -> bool:
-    return (path / "modules.json").is_file() and (path / "config.json").is_file()
+    return os.path.isfile(path / "modules.json") and os.path.isfile(path / "config.json")
 
 
 def gguf_fault(path: Path) -> str | None:
     """Why `path` cannot be loaded as a GGUF file, and the remedy; None if it begins as one."""
-    if path.is_dir():
+    if os.path.isdir(path):
         found = f"{path.name} is a folder, and llama.cpp takes a GGUF file"
         if any(path.glob("*.gguf")):
             return f"{found}: name the file in it"
@@ -49,11 +50,11 @@ def gguf_fault(path: Path) -> str | None:
 
 def folder_fault(path: Path) -> str | None:
     """Why `path` cannot be loaded as a sentence-transformers folder, and the remedy; None if nothing speaks against."""
-    if not path.is_dir():
+    if not os.path.isdir(path):
         if is_gguf(path):
             return f"{path.name} is a GGUF file, not a folder: say `backend: llama-cpp` and `embeddings: true`"
         return f"{path.name} is a file: name a folder as sentence-transformers saves it, or a GGUF file with llama-cpp"
-    if not (path / "config.json").is_file():
+    if not os.path.isfile(path / "config.json"):
         return f"{path.name} has no config.json: put a model's whole folder there, as sentence-transformers saves it"
     tensors = list(_tensor_files(path))
     if not tensors:
@@ -64,7 +65,7 @@ def folder_fault(path: Path) -> str | None:
 def head(path: Path, size: int = 64) -> bytes:
     """The first bytes; b"" where nothing can be read. A pipe or device is not opened: that might never end."""
     try:
-        if not path.is_file():
+        if not os.path.isfile(path):
             return b""
         with path.open("rb") as file:
             return file.read(size)
@@ -74,8 +75,8 @@ def head(path: Path, size: int = 64) -> bytes:
 
 def files_of(path: Path) -> list[Path]:
     """Of a folder all files in it; of a split GGUF all parts that are there; else the one."""
-    if path.is_dir():
-        return [file for file in path.rglob("*") if file.is_file()]
+    if os.path.isdir(path):
+        return [file for file in path.rglob("*") if os.path.isfile(file)]
     found = _PART.search(path.name)
     return sorted(path.parent.glob(f"{path.name[: found.start()]}-*-of-{found[2]}.gguf")) if found else [path]
 
@@ -115,4 +116,5 @@ def _pointer_fault(path: Path, start: bytes) -> str | None:
 
 def _tensor_files(folder: Path) -> Iterator[Path]:
     for pattern in ("*", "*/*"):
-        yield from (file for file in sorted(folder.glob(pattern)) if file.suffix in _TENSOR_FILES and file.is_file())
+        files = (file for file in sorted(folder.glob(pattern)) if file.suffix in _TENSOR_FILES)
+        yield from filter(os.path.isfile, files)
