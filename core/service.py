@@ -71,7 +71,8 @@ class Service:
             "models": self._list_models,
         }
         for problem in folder.problems:
-            logger.warning("%s", problem)
+            if not problem.is_pending:
+                logger.warning("%s", problem)
 
     @property
     def folder(self) -> ModelsFolder:

@@ -274,7 +274,7 @@ def test_more_jobs_are_taken_than_there_are_slots_and_no_more_than_the_queue_hol
 
 def test_embeddings_want_many_jobs_at_once(service: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = [{"id": "embedder", "state": "ready", "kind": "embedding"}]
-    monkeypatch.setattr(service, "models", lambda: {"data": loaded})
+    monkeypatch.setattr(service.catalog, "models", lambda: {"data": loaded})
     assert job_limit(service) == 300
     loaded.append({"id": "writer", "state": "ready", "kind": "text", "slots": 4, "max_queue": 64})
     assert job_limit(service) == 68, "one more for the text model would be refused, and fail"
