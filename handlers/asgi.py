@@ -16,12 +16,13 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.engine.deadline import Deadline
-from core.errors import BodyTooLarge, CoreError, MethodNotAllowed, UnknownRoute
+from core.errors import BodyTooLarge, CoreError
 from core.reply import Reply
 from core.service import Service
 from handlers.keys import KeyGuard
 from handlers.payload import payload_of, route_of
 from handlers.reply_response import ReplyResponse, error_response
+from handlers.routes import METHODS, no_route, wrong_method
 from handlers.time_limit import deadline_of
 
 logger = logging.getLogger("warmfn.http")
@@ -55,6 +56,15 @@ def create_app(
     return app
 
 
+_NAMED = {
+    "engines/{model:path}/chat/completions": "POST",
+    "engines/{model:path}/completions": "POST",
+    "engines/{model:path}/embeddings": "POST",
+    "models/{name:path}": "GET",
+}
+"""Routes that have a model's name in them, and their methods."""
+
+
 class _Routes:
     def __init__(self, get_service: Callable[[], Service], time_limits: Mapping[str, float], max_body: int) -> None:
         self._service = get_service
@@ -66,17 +76,7 @@ class _Routes:
         openai = [
             Route(f"{prefix}/{route}", self.openai, methods=[method])
             for prefix in ("/v1", "")
-            for method, route in (
-                ("POST", "chat/completions"),
-                ("POST", "completions"),
-                ("POST", "edits"),
-                ("POST", "embeddings"),
-                ("POST", "engines/{model:path}/chat/completions"),
-                ("POST", "engines/{model:path}/completions"),
-                ("POST", "engines/{model:path}/embeddings"),
-                ("GET", "models"),
-                ("GET", "models/{name:path}"),
-            )
+            for route, method in (METHODS | _NAMED).items()
         ]
         aliases = {"health": self.health, "ready": self.ready}
         health = [Route(f"/{name}{z}", endpoint) for name, endpoint in aliases.items() for z in ("", "z")]
@@ -127,10 +127,10 @@ async def _core_error(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    path = f"{request.method} {request.url.path}"
     if error.status_code == 405:
-        return error_response(MethodNotAllowed(f"{path}: this route takes {(error.headers or {}).get('Allow')}"))
-    return error_response(UnknownRoute(f"{path}: there is no such route; see /v1/models and the README"))
+        takes = "POST" if "POST" in (error.headers or {}).get("Allow", "") else "GET"
+        return error_response(wrong_method(request.method, request.url.path, takes))
+    return error_response(no_route(request.method, request.url.path))
 
 
 async def _bug(request: Request, error: Exception) -> Response:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from core.errors import InvalidRequest, MethodNotAllowed
+from core.errors import InvalidRequest
+from handlers.routes import method_of, no_route, wrong_method
 
 FORMS = (
     '{"openai_route": "/v1/...", "openai_input": {...}} as RunPod\'s /openai/v1 proxy sends it, '
@@ -25,32 +26,32 @@ PLAIN_ROUTES = {
 
 
 def route_and_payload(job: Mapping[str, Any]) -> tuple[str, object]:
-    """Arguments for `Service.open`. Raises InvalidRequest, which tells the forms, or MethodNotAllowed."""
+    """Arguments for `Service.open`. Raises InvalidRequest, which tells the forms, UnknownRoute or MethodNotAllowed."""
     asked = job.get("input")
     if not isinstance(asked, Mapping):
         raise InvalidRequest(f"the job's input must be an object: {FORMS}", param="input")
     if "openai_route" in asked:
         return _routed(asked["openai_route"], asked.get("openai_input"))
     if "route" in asked:
-        _check_method(asked.get("method"))
-        return _routed(asked["route"], asked.get("body"))
+        return _routed(asked["route"], asked.get("body"), asked.get("method"))
     for name, route in PLAIN_ROUTES.items():
         if name in asked:
             return route, _flattened(asked)
     raise InvalidRequest(f"the job's input has none of the known forms: {FORMS}", param="input")
 
 
-def _routed(route: object, body: object) -> tuple[str, object]:
-    """Without a body it is a GET, whose parameters stand in the route's query."""
+def _routed(route: object, body: object, method: object = None) -> tuple[str, object]:
+    """Without a body it is a GET, whose parameters stand in the route's query. Only a `method` that is given can be
+    wrong: whoever gives none may put an empty body to a route of GET."""
     if not isinstance(route, str):
         raise InvalidRequest('the route must be text, such as "/v1/chat/completions"', param="route")
     url = urlsplit(route)
+    asked, takes = str(method or ("GET" if body is None else "POST")).upper(), method_of(url.path)
+    if takes is None:
+        raise no_route(asked, url.path)
+    if method and asked != takes:
+        raise wrong_method(asked, url.path, takes)
     return url.path, dict(parse_qsl(url.query)) if body is None else body
-
-
-def _check_method(method: object) -> None:
-    if method is not None and str(method).upper() not in ("GET", "POST"):
-        raise MethodNotAllowed(f"method {method!r}: routes take GET or POST")
 
 
 def _flattened(asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,12 @@
-"""One request put to each kind of host, and what it answers in one form, so that answers can be compared."""
+"""One request put to any kind of host, and its answer in a form in which that of one host equals that of another."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import httpx
@@ -16,20 +17,16 @@ from tests.runpod_queue import RunpodQueue
 
 @dataclass(frozen=True)
 class Ask:
-    """A request as OpenAI's API has it; without a body it is a GET."""
+    """Without a `body` it is a GET, unless `method` says something else."""
 
     route: str
     body: Any = None
     method: str | None = None
 
-    @property
-    def verb(self) -> str:
-        return self.method or ("GET" if self.body is None else "POST")
-
 
 @dataclass(frozen=True)
 class Answer:
-    """`body` is one object; of a stream it is the list of events, the last of them "[DONE]"."""
+    """`body` is an object; that of a stream is the list of its events, the last of which is "[DONE]"."""
 
     status: int
     body: Any
@@ -39,40 +36,44 @@ class Answer:
 Host: TypeAlias = Callable[[Ask], Answer]
 
 
-def http_host(url: str) -> Host:
-    def ask(asked: Ask) -> Answer:
-        return _of_http(httpx.request(asked.verb, f"{url}{asked.route}", json=asked.body, timeout=60))
+def server_host(url: str) -> Host:
+    def host(ask: Ask) -> Answer:
+        return _of_http(httpx.request(_method(ask), f"{url}{ask.route}", json=ask.body, timeout=60))
 
-    return ask
+    return host
 
 
-def in_process_host(app: ASGIApp) -> Host:
+def app_host(app: ASGIApp) -> Host:
     """The app without a server."""
 
-    def ask(asked: Ask) -> Answer:
-        return asyncio.run(call(asked))
+    async def call(ask: Ask) -> Answer:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
+            return _of_http(await client.request(_method(ask), ask.route, json=ask.body))
 
-    async def call(asked: Ask) -> Answer:
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://app", timeout=60) as client:
-            return _of_http(await client.request(asked.verb, asked.route, json=asked.body))
-
-    return ask
+    return lambda ask: asyncio.run(call(ask))
 
 
-def runpod_host(queue: RunpodQueue) -> Host:
-    """As RunPod's proxy puts a request; what it cannot, in the form for every method."""
+def worker_host(queue: RunpodQueue) -> Host:
+    """RunPod's own form of a request, or where that cannot say the method, the one that can."""
 
-    def ask(asked: Ask) -> Answer:
-        return _of_runpod(queue.result(queue.submit(_job(asked))))
+    def host(ask: Ask) -> Answer:
+        if ask.method:
+            job = {"route": ask.route, "method": ask.method, "body": ask.body}
+        else:
+            job = {"openai_route": ask.route} | ({} if ask.body is None else {"openai_input": ask.body})
+        return _of_job(queue.result(queue.submit(job)))
 
-    return ask
+    return host
 
 
-def _job(asked: Ask) -> Mapping[str, Any]:
-    if asked.method:
-        return {"route": asked.route, "method": asked.method, "body": asked.body}
-    return {"openai_route": asked.route} | ({} if asked.body is None else {"openai_input": asked.body})
+def comparable(answer: Answer) -> Answer:
+    """Without what differs from one time to the next: ids, measured times, and where a stream's text is cut."""
+    body = answer.body
+    return replace(answer, body=_joined(body) if isinstance(body, list) else _lasting(body))
+
+
+def _method(ask: Ask) -> str:
+    return ask.method or ("GET" if ask.body is None else "POST")
 
 
 def _of_http(response: httpx.Response) -> Answer:
@@ -82,8 +83,8 @@ def _of_http(response: httpx.Response) -> Answer:
     return Answer(response.status_code, body, int(retry_after) if retry_after else None)
 
 
-def _of_runpod(result: Mapping[str, Any]) -> Answer:
-    """A failed job's error is a text, which has beside OpenAI's fields what HTTP says outside the body."""
+def _of_job(result: Mapping[str, Any]) -> Answer:
+    """A failed job's error is a text. Beside OpenAI's fields it has what HTTP says outside of the body."""
     if "error" in result:
         error = json.loads(result["error"])["error"]
         status, retry_after = error.pop("status"), error.pop("retry_after", None)
@@ -96,7 +97,44 @@ def _of_runpod(result: Mapping[str, Any]) -> Answer:
 
 
 def _events(text: str) -> list[Any]:
-    """What follows `data:`; the comments that keep a quiet connection open are left out."""
-    events = [event for event in text.split("\n\n") if event and not event.startswith(":")]
-    *chunks, done = [event.removeprefix("data: ") for event in events]
-    return [*map(json.loads, chunks), done]
+    """Without the comments that keep a quiet connection open."""
+    *events, done = [event.removeprefix("data: ") for event in text.split("\n\n") if event and event[0] != ":"]
+    return [*map(json.loads, events), done]
+
+
+def _joined(events: list[Any]) -> dict[str, Any]:
+    """A stream's text in one piece, and its events without it, of which those that say nothing new are left out."""
+    *chunks, done = events
+    texts: list[str] = []
+    kept: list[dict[str, Any]] = []
+    for chunk in map(_lasting, chunks):
+        texts += map(_take_text, chunk["choices"])
+        if chunk not in kept[-1:]:
+            kept.append(chunk)
+    return {"text": "".join(texts), "kinds": " ".join([*map(_kind, kept), done]), "events": kept}
+
+
+def _take_text(choice: dict[str, Any]) -> str:
+    holder, name = (choice["delta"], "content") if "delta" in choice else (choice, "text")
+    text: str = holder.get(name, "")
+    if text:
+        holder[name] = ""
+    return text
+
+
+def _kind(chunk: dict[str, Any]) -> str:
+    if not chunk["choices"]:
+        return "usage"
+    [choice] = chunk["choices"]
+    if choice["finish_reason"]:
+        return "finish"
+    return "role" if "role" in choice.get("delta", {}) else "text"
+
+
+def _lasting(body: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in body.items() if name not in ("created", "timings")}
+    if "id" in kept:
+        kept["id"] = re.sub("[0-9a-f]{32}$", "", kept["id"])
+    if body.get("error", {}).get("code") == "deadline_exceeded":  # it tells what was measured
+        kept["error"] = {name: re.sub(r"[\d.]+", "#", str(value)) for name, value in body["error"].items()}
+    return kept

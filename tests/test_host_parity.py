@@ -1,8 +1,8 @@
-"""One table of requests, and every host: whoever carries a request, its answer is the same."""
+"""One table of requests, put to every host: whoever carries a request, its answer is the same."""
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -14,112 +14,142 @@ import pytest
 from core.config.folder import read_folder
 from core.service import Service
 from handlers.asgi import create_app
-from tests.host_answers import Answer, Ask, Host, http_host, in_process_host, runpod_host
+from tests.host_answers import Ask, Host, app_host, comparable, server_host, worker_host
+from tests.minilm_gguf import convert_minilm
 from tests.serving import free_port
 from tests.test_hosts import SOURCE, host
 from tests.test_runpod_worker import worker
 
 pytestmark = pytest.mark.weights
 
-GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 24, "ignore_eos": True}
-CHAT = {"model": "smollm2-135m-instruct", "messages": [{"role": "user", "content": "Name the planets."}]} | GREEDY
-COMPLETION = {"model": "smollm2-135m-instruct", "prompt": "The capital of France is"} | GREEDY
-EDIT = {"model": "smollm2-135m-instruct", "input": "He go home.", "instruction": "Correct the grammar."} | GREEDY
-EMBED = {"model": "all-minilm-l6-v2", "input": ["a cat", "a dog on a sofa"]}
+WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf", "all-MiniLM-L6-v2"
+EDIT_TEMPLATE = "{{.Instruction}}\nBefore: {{.Input}}\nAfter:"
+CONFIGS: dict[str, dict[str, Any]] = {
+    "writer": {"context_size": 1024, "slots": 2, "template": {"edit": EDIT_TEMPLATE}},
+    "embedder": {"embeddings": True, "context_size": 256},
+}
+
+GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 16, "ignore_eos": True}
+QUESTION = [{"role": "user", "content": "Name the planets."}]
+CHAT = Ask("/v1/chat/completions", {"model": "writer", "messages": QUESTION} | GREEDY)
+COMPLETION = Ask("/v1/completions", {"model": "writer", "prompt": "The capital of France is"} | GREEDY)
+EDIT = Ask("/v1/edits", {"model": "writer", "input": "He go home.", "instruction": "Correct the grammar."} | GREEDY)
+EMBEDDING = Ask("/v1/embeddings", {"model": "embedder", "input": ["a cat", "a dog on a sofa"]})
+
 STREAM = {"stream": True}
 WITH_USAGE = {"stream": True, "stream_options": {"include_usage": True}}
-IMAGE = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}]
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}
+WORDS = "some more words "
+TOO_LATE = "deadline_exceeded"
+
+
+def but(ask: Ask, **changes: Any) -> Ask:
+    return replace(ask, body=ask.body | changes)
 
 
 @dataclass(frozen=True)
 class Row:
-    """`expect` is what the answer has at least, by its path."""
+    """`says` stands in the answer's JSON, or in the text of a stream, whose events are of these `kinds`, in order."""
 
     name: str
     ask: Ask
+    says: str
     status: int = 200
-    code: str | None = None
+    kinds: str = ""
 
 
-def chat(**change: Any) -> Ask:
-    return Ask("/v1/chat/completions", CHAT | change)
+# fmt: off
+TABLE = [
+    Row("chat", CHAT, "Jupiter"),
+    Row("chat without v1", replace(CHAT, route="/chat/completions"), "Jupiter"),
+    Row("chat stream", but(CHAT, **STREAM), "Jupiter", kinds="role text finish [DONE]"),
+    Row("chat stream with usage", but(CHAT, **WITH_USAGE), "Jupiter", kinds="role text finish usage [DONE]"),
+    Row("completion", COMPLETION, "Paris"),
+    Row("completion stream", but(COMPLETION, **STREAM), "Paris", kinds="text finish [DONE]"),
+    Row("completion stream with usage", but(COMPLETION, **WITH_USAGE), "Paris", kinds="text finish usage [DONE]"),
+    Row("completion with echo", but(COMPLETION, echo=True), "The capital of France is Paris"),
+    Row("completions", but(COMPLETION, prompt=["One, two,", "Monday, Tuesday,"]), '"index": 1'),
+    Row("edit", EDIT, '"object": "edit"'),
+    Row("embeddings", EMBEDDING, '"index": 1'),
+    Row("embeddings in base64", but(EMBEDDING, encoding_format="base64"), '"embedding": "'),
+    Row("models", Ask("/v1/models"), '"id": "embedder"'),
+    Row("models by a filter", Ask("/v1/models?filter=^wri"), '"id": "writer"'),
+    Row("model", Ask("/v1/models/writer"), '"context_size": 1024'),
 
+    Row("chat, no model named", but(CHAT, model=None), "no model was named: writer answers"),
+    Row("chat stream, no model named", but(CHAT, model=None, **STREAM), "Jupiter", kinds="role text finish [DONE]"),
+    Row("embeddings, no model named", but(EMBEDDING, model=None), "no model was named: embedder answers"),
+    Row("unknown parameter", but(CHAT, tempreture=1), "did you mean 'temperature'?"),
 
-def completion(**change: Any) -> Ask:
-    return Ask("/v1/completions", COMPLETION | change)
+    Row("unknown model", but(CHAT, model="nope"), "model_not_found", 404),
+    Row("unknown model in a stream", but(CHAT, model="nope", **STREAM), "model_not_found", 404),
+    Row("unknown model asked for", Ask("/v1/models/nope"), "model_not_found", 404),
+    Row("model that cannot embed", but(EMBEDDING, model="writer"), "cannot embed", 400),
+    Row("wrong type", but(CHAT, temperature="hot"), '"param": "temperature"', 400),
+    Row("unsupported parameter", but(CHAT, n=2), "n is not supported", 400),
+    Row("image", but(CHAT, messages=[{"role": "user", "content": [IMAGE]}]), "image_url", 400),
+    Row("prompt too long", but(COMPLETION, prompt=WORDS * 400), "context_length_exceeded", 400),
+    Row("prompt too long in a stream", but(COMPLETION, prompt=WORDS * 400, **STREAM), "context_length_exceeded", 400),
+    Row("body that is no object", replace(CHAT, body=["hello"]), "must be a JSON object", 400),
+    Row("unknown route", Ask("/v1/nope", {}), "unknown_url", 404),
+    Row("unknown route, GET", Ask("/v1/nope"), "unknown_url", 404),
+    Row("GET to a route of POST", Ask(CHAT.route, method="GET"), "this route takes POST", 405),
+    Row("POST to a route of GET", Ask("/v1/models", {}, method="POST"), "this route takes GET", 405),
+    Row("method of no route", Ask("/v1/models", method="DELETE"), "this route takes GET", 405),
 
-
-def embed(**change: Any) -> Ask:
-    return Ask("/v1/embeddings", EMBED | change)
-
-
-ROWS = [
-    Row("chat", chat()),
-    Row("chat, another prefix of the route", replace(chat(), route="/chat/completions")),
-    Row("chat, stream", chat(**STREAM)),
-    Row("chat, stream with usage", chat(**WITH_USAGE)),
-    Row("completion", completion()),
-    Row("completion, stream", completion(**STREAM)),
-    Row("completion, stream with usage", completion(**WITH_USAGE)),
-    Row("completions of two prompts", completion(prompt=["One, two,", "Monday, Tuesday,"])),
-    Row("completion, echo", completion(echo=True)),
-    Row("edit", Ask("/v1/edits", EDIT)),
-    Row("embeddings", embed()),
-    Row("embeddings, base64", embed(encoding_format="base64")),
-    Row("models", Ask("/v1/models")),
-    Row("models, filtered", Ask("/v1/models?filter=smol")),
-    Row("model", Ask("/v1/models/all-minilm-l6-v2")),
-    Row("no model named", chat(model=None)),
-    Row("no model named, stream", chat(model=None, **STREAM)),
-    Row("no model named, embeddings", embed(model=None)),
-    Row("unknown parameter", chat(tempreture=1)),
-    Row("unknown model", chat(model="nope"), 404, "model_not_found"),
-    Row("unknown model, stream", chat(model="nope", **STREAM), 404, "model_not_found"),
-    Row("unknown model asked for", Ask("/v1/models/nope"), 404, "model_not_found"),
-    Row("model that cannot embed", embed(model=CHAT["model"]), 400, "invalid_value"),
-    Row("wrong type", chat(temperature="hot"), 400, "invalid_value"),
-    Row("unsupported parameter", chat(n=2), 400, "invalid_value"),
-    Row("image part", chat(messages=[{"role": "user", "content": IMAGE}]), 400, "invalid_value"),
-    Row("prompt too long", completion(prompt="word " * 5000), 400, "context_length_exceeded"),
-    Row("prompt too long, stream", completion(prompt="word " * 5000, **STREAM), 400, "context_length_exceeded"),
-    Row("body that is no object", Ask("/v1/completions", [1]), 400, "invalid_value"),
-    Row("unknown route", Ask("/v1/nope", {}), 404, "unknown_url"),
-    Row("unknown route, GET", Ask("/v1/nope"), 404, "unknown_url"),
-    Row("route of another method", Ask("/v1/chat/completions", method="GET"), 405, "method_not_allowed"),
-    Row("POST to a route of GET", Ask("/v1/models", {}, method="POST"), 405, "method_not_allowed"),
-    Row("method of no route", Ask("/v1/models", method="DELETE"), 405, "method_not_allowed"),
-    Row("too little time for a prompt", completion(prompt="some " * 900, request_timeout=0.001), 503, "deadline_exceeded"),
-    Row("too little time for a vector", embed(input="word " * 200, request_timeout=1e-6), 503, "deadline_exceeded"),
+    # The first tells how fast prompts are read, by which the second is refused.
+    Row("long prompt", but(COMPLETION, prompt=WORDS * 40), '"prompt_tokens": 121'),
+    Row("too little time for a prompt", but(COMPLETION, prompt=WORDS * 200, request_timeout=0.01), TOO_LATE, 503),
+    Row("too little time for a vector", but(EMBEDDING, input=WORDS * 60, request_timeout=1e-6), TOO_LATE, 503),
 ]
+# fmt: on
+
+
+@pytest.fixture(scope="module", params=["llama.cpp", pytest.param("torch", marks=pytest.mark.extended)])
+def models(request: pytest.FixtureRequest, models_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both default models, MiniLM in the form that is asked for: as a GGUF every host starts in a second or two."""
+    folder = tmp_path_factory.mktemp("models")
+    for weights in WEIGHTS:
+        (folder / weights).symlink_to(models_folder / weights)
+    files = dict(zip(CONFIGS, WEIGHTS, strict=True))
+    if request.param == "llama.cpp":
+        files["embedder"] = convert_minilm(folder / files["embedder"], folder / "minilm.gguf").name
+    for name, config in CONFIGS.items():
+        whole = config | {"name": name, "parameters": {"model": files[name]}}
+        (folder / f"{name}.yaml").write_text(json.dumps(whole))
+    return folder
 
 
 @pytest.fixture(scope="module")
-def hosts(models_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Host]]:
+def hosts(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Host]]:
+    """All get the same requests in the same order, so that the same is in their caches."""
     ports = free_port(), free_port()
-    framework = ["functions_framework", "--target", "openai", "--source", str(SOURCE), "--host", "127.0.0.1"]
-    serve = ["handlers.cli", "serve", "--models", str(models_folder)]
-    service = Service(read_folder(models_folder))
+    framework = f"functions_framework --target openai --source {SOURCE} --host 127.0.0.1 --port {ports[0]}"
+    serve = f"handlers.cli serve --models {models} --port {ports[1]}"
+    log = tmp_path_factory.mktemp("runpod") / "log"
+    service = Service(read_folder(models))
     with ExitStack() as stack:
         stack.callback(service.close)
-        log = tmp_path_factory.mktemp("runpod") / "log"
-        running = stack.enter_context(worker(models_folder, log, PRELOAD_MODELS="all"))
-        service.registry.preload(service.folder.configs)
-        _, framework_url = stack.enter_context(host(models_folder, [*framework, "--port", str(ports[0])], ports[0]))
-        _, serve_url = stack.enter_context(host(models_folder, [*serve, "--port", str(ports[1])], ports[1]))
-        for name in service.folder.configs:
+        _, framework_url = stack.enter_context(host(models, framework.split(), ports[0]))
+        _, serve_url = stack.enter_context(host(models, serve.split(), ports[1]))
+        running = stack.enter_context(worker(models, log, PRELOAD_MODELS="all"))
+        for name in CONFIGS:
             with service.registry.using(name):
                 pass
         yield {
-            "the app in this process": in_process_host(create_app(lambda: service)),
-            "functions-framework": http_host(framework_url),
-            "warmfn serve": http_host(serve_url),
-            "RunPod worker": runpod_host(running.queue),
+            "the app in this process": app_host(create_app(lambda: service)),
+            "functions-framework": server_host(framework_url),
+            "warmfn serve": server_host(serve_url),
+            "RunPod worker": worker_host(running.queue),
         }
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
 def test_every_host_gives_the_same_answer(hosts: Mapping[str, Host], row: Row) -> None:
-    answers = {name: host(row.ask) for name, host in hosts.items()}
-    first, *others = answers
-    for name in others:
-        assert answers[name] == answers[first], name
+    answers = {name: comparable(answer(row.ask)) for name, answer in hosts.items()}
+    expected = next(iter(answers.values()))
+    assert expected.status == row.status
+    assert row.says in expected.body.get("text", json.dumps(expected.body))
+    assert expected.body.get("kinds", "") == row.kinds
+    for name, answer in answers.items():
+        assert answer == expected, name

@@ -50,7 +50,9 @@ def test_any_other_form_is_an_error_that_tells_the_forms(job: dict[str, Any]) ->
     [
         ({"openai_route": 5}, 400, "route"),
         ({"route": None}, 400, "route"),
+        ({"openai_route": "/v1/nope"}, 404, None),
         ({"route": "/v1/models", "method": "DELETE"}, 405, None),
+        ({"route": "/v1/completions", "method": "get"}, 405, None),
         ({"prompt": "x", "sampling_params": 4}, 400, "sampling_params"),
         ({"prompt": "x", "max_tokens": 3, "sampling_params": {"max_tokens": 4}}, 400, "max_tokens"),
     ],
