@@ -87,18 +87,19 @@ class BodyTooLarge(InvalidRequest):
 
 
 class Busy(CoreError):
-    """The request was not accepted; it may be sent again after `retry_after` seconds."""
+    """The request was not accepted; it may be sent again after `retry_after` seconds, or not at all if that is None."""
 
     status = 503
     type = "overloaded_error"
     code = "unavailable"
 
-    def __init__(self, message: str, *, retry_after: float = 1.0, **details: Any) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = 1.0, **details: Any) -> None:
         super().__init__(message, **details)
-        self.retry_after = max(1, math.ceil(retry_after))
+        self.retry_after = None if retry_after is None else max(1, math.ceil(retry_after))
 
     def headers(self) -> dict[str, str]:
-        return {"Retry-After": str(self.retry_after)}
+        # The second is what OpenAI's clients go by.
+        return {"x-should-retry": "false"} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 
 class QueueFull(Busy):

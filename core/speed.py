@@ -67,12 +67,21 @@ class Speed:
 
     def observe(self, batch: Batch, seconds: float) -> None:
         """A decoded batch counts as prefill if prompts dominate its time, and not at all if they only disturb it."""
-        prompt = sum(chunk.num_tokens for chunk in batch.chunks if chunk.num_tokens > 1)
+        prompt = _prompt_tokens(batch)
         if prompt >= MIN_PREFILL:
             self._prefill.observe(batch.num_tokens, seconds)
         elif not prompt:
             self._decode.observe(batch.num_tokens, seconds)
 
+    def step_seconds(self, batch: Batch) -> float:
+        """How long the batch should take; 0 until something like it was measured."""
+        rate = self.prefill if _prompt_tokens(batch) >= MIN_PREFILL else self.decode
+        return batch.num_tokens / rate if rate else 0.0
+
     def seconds(self, num_prompt: int, num_completion: int) -> float:
         """Time to compute that many tokens of each kind with nothing else running."""
         return num_prompt / (self.prefill or self.GUESS) + num_completion / (self.decode or self.GUESS)
+
+
+def _prompt_tokens(batch: Batch) -> int:
+    return sum(chunk.num_tokens for chunk in batch.chunks if chunk.num_tokens > 1)

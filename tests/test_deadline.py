@@ -58,6 +58,20 @@ def test_a_stream_ends_one_step_early_where_steps_are_long() -> None:
     assert seq.is_overdue(step_seconds=9.5)
 
 
+def test_a_stream_ends_before_a_long_step_for_somebody_elses_prompt() -> None:
+    decoder = FakeDecoder()
+    scheduler = make_scheduler(decoder, num_slots=2)
+    engine = Engine(decoder, scheduler, estimate=lambda batch: 8.0 if batch.num_tokens > 4 else 0.1)
+    seq, listener = sequence([1], 50)
+    engine.submit(seq)
+    engine.step()
+    seq.deadline = Deadline.after(5, "host")
+    engine.submit(sequence(range(20, 40), 2)[0])
+    engine.step()
+    assert listener.last.finish_reason == "length"
+    assert seq.num_generated == 1
+
+
 @pytest.mark.parametrize("reached", ["waiting", "computing"])
 def test_what_has_no_token_at_its_deadline_ends_with_an_error_that_says_how_far_it_came(reached: str) -> None:
     decoder = FakeDecoder()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 
 import core.errors
-from core.errors import Busy, CoreError
+from core.errors import Busy, CoreError, DeadlineExceeded
 
 
 def all_errors(base: type[CoreError] = CoreError) -> Iterator[type[CoreError]]:
@@ -32,3 +32,8 @@ def test_every_error_stands_in_the_tree_at_the_top_of_the_file() -> None:
 def test_whoever_may_come_again_is_told_when() -> None:
     for error in all_errors(Busy):
         assert int(error("busy", retry_after=2.1).headers()["Retry-After"]) == 3  # type: ignore[call-arg]
+
+
+def test_what_can_never_fit_is_not_to_be_sent_again() -> None:
+    assert DeadlineExceeded("too long", retry_after=None).headers() == {"x-should-retry": "false"}
+    assert DeadlineExceeded("too busy", retry_after=2.1).headers() == {"Retry-After": "3"}

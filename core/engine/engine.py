@@ -41,7 +41,8 @@ class Decoder(KVCache, Protocol):
 class Engine:
     """Continuous batching over a `Decoder`.
 
-    `max_queue` bounds accepted sequences that wait for a seat. `on_step(batch, seconds)` observes every decoded batch.
+    `max_queue` bounds accepted sequences that wait for a seat. `on_step(batch, seconds)` observes every decoded batch,
+    `estimate(batch)` tells how many seconds one will take.
     """
 
     def __init__(
@@ -51,18 +52,19 @@ class Engine:
         *,
         max_queue: int = 64,
         on_step: Callable[[Batch, float], None] = lambda batch, seconds: None,
+        estimate: Callable[[Batch], float] = lambda batch: 0.0,
         name: str = "engine",
     ) -> None:
         self._decoder = decoder
         self._scheduler = scheduler
         self._max_queue = max_queue
         self._on_step = on_step
+        self._estimate = estimate
         self._mail = threading.Condition()
         self._new: list[Sequence] = []
         self._cancelled: list[Sequence] = []
         self._refusal: CoreError | None = None
         self._rests = False
-        self._step_seconds = 0.0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -131,8 +133,7 @@ class Engine:
     def step(self) -> None:
         """Compute one batch and deliver what came of it."""
         self._take_mail()
-        self._cut_overdue()
-        batch = self._scheduler.schedule()
+        batch = self._next_batch()
         if batch is None:
             return
         started = time.perf_counter()
@@ -142,8 +143,7 @@ class Engine:
         except DecodeFailed as error:
             self._fail(batch, error)
             return
-        self._step_seconds = time.perf_counter() - started
-        self._on_step(batch, self._step_seconds)
+        self._on_step(batch, time.perf_counter() - started)
         for seq, update in self._scheduler.commit(batch, tokens, self._decoder.pieces):
             if update.is_last:
                 self._decoder.close(seq)
@@ -178,11 +178,22 @@ class Engine:
             if self._scheduler.cancel(seq):
                 self._decoder.close(seq)
 
-    def _cut_overdue(self) -> None:
-        for seq in self._scheduler.overdue(self._step_seconds):
+    def _next_batch(self) -> Batch | None:
+        """What to compute next, once those have ended that would be too late after it."""
+        self._cut_overdue(0.0)
+        while batch := self._scheduler.schedule():
+            if not self._cut_overdue(self._estimate(batch)):
+                return batch
+        return None
+
+    def _cut_overdue(self, seconds: float) -> bool:
+        """Whether a step of that length would have been too much for some."""
+        overdue = self._scheduler.overdue(seconds)
+        for seq in overdue:
             self._scheduler.cancel(seq)
             self._decoder.close(seq)
             seq.deliver(seq.cut())
+        return bool(overdue)
 
     def _open_new(self, batch: Batch) -> None:
         for chunk in batch.chunks:

@@ -90,7 +90,7 @@ class Scheduler:
         return True
 
     def overdue(self, step_seconds: float) -> list[Sequence]:
-        """What must end now, because a further step, if that long, would be too much."""
+        """What must end now, because a further step of that length would be too much."""
         return [seq for seq in (*self.running, *self.waiting) if seq.is_overdue(step_seconds)]
 
     def fail(self, batch: Batch) -> list[Sequence]:

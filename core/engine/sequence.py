@@ -115,10 +115,8 @@ class Sequence:
         return Update(text, self.finish_reason) if text or self.finish_reason else None
 
     def is_overdue(self, step_seconds: float) -> bool:
-        """Whether a stream would be late after one more step of that length, or a prompt is late already."""
-        if self.deadline is None:
-            return False
-        return self.deadline.left < (step_seconds if self.num_generated else 0)
+        """Whether it would be late after one more step of that length."""
+        return self.deadline is not None and self.deadline.left < step_seconds
 
     def cut(self) -> Update:
         """End at the deadline: with the text there is, or with an error where there is none."""

@@ -24,7 +24,7 @@ def check_in_time(prompt: list[int], deadline: Deadline, engine: Engine, speed: 
             f"the first token would take at least {seconds:.1f} s and {left:.1f} s are left of {deadline}: {own} "
             f"prompt tokens, and {ahead} of other requests before them, at {rate:.0f} tokens per second: allow more "
             "time or shorten the prompt",
-            retry_after=ahead / rate,
+            retry_after=ahead / rate if own / rate <= deadline.seconds - deadline.margin else None,
             estimated_seconds=round(seconds, 3),
             prompt_tokens=own,
             tokens_ahead=ahead,

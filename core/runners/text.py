@@ -111,7 +111,12 @@ class TextRunner:
         )
         scheduler = Scheduler(slots, max_batch=limits.max_batch, max_scores=limits.max_scores)
         self.engine = Engine(
-            context, scheduler, max_queue=limits.max_queue, on_step=self.speed.observe, name=config.name
+            context,
+            scheduler,
+            max_queue=limits.max_queue,
+            on_step=self.speed.observe,
+            estimate=self.speed.step_seconds,
+            name=config.name,
         )
         self.engine.start()
 
