@@ -65,63 +65,55 @@ class Loaded:
 
 
 class Loader:
-    """`prepare` does what may go on beside another model's load, such as a download; then `load` makes the config's
-    runner. What they raise is that model's failure alone."""
+    """`prepare` does what may go on beside other models' loads and holds up none, such as a download; then, in turn,
+    `load` makes the config's runner. What they raise is that model's failure alone."""
 
     def __init__(self, load: Callable[[ModelConfig], Runner], prepare: Callable[[ModelConfig], None]) -> None:
         self._load = load
         self._prepare = prepare
-        self._last: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._turns: list[threading.Thread] = []
         self._closed = False
 
     def start(self, config: ModelConfig, into: Future[Loaded], *, fallback: ModelConfig | None = None) -> None:
-        """Settle `into` once the loads that were started before are done. Not from two threads at once.
+        """Settle `into` once the models that were prepared before this one are loaded.
 
         A thread for each load, which ends with it: llama.cpp packs weights with an OpenMP team of the loading thread;
         while that team lives beside the engine's, libgomp sleeps at every barrier instead of spinning.
         """
-        arguments = (config, fallback, into, self._last)
-        self._last = threading.Thread(target=self._settle, args=arguments, name=f"load-{config.name}", daemon=True)
-        self._last.start()
+        arguments = (config, fallback, into)
+        threading.Thread(target=self._settle, args=arguments, name=f"load-{config.name}", daemon=True).start()
 
     def close(self) -> None:
         """What is still to be loaded, or being loaded, ends with ShuttingDown."""
         self._closed = True
 
-    def _settle(
-        self,
-        config: ModelConfig,
-        fallback: ModelConfig | None,
-        into: Future[Loaded],
-        after: threading.Thread | None,
-    ) -> None:
+    def _settle(self, config: ModelConfig, fallback: ModelConfig | None, into: Future[Loaded]) -> None:
         try:
-            into.set_result(self._load_or_fall_back(config, fallback, after))
+            into.set_result(self._load_or_fall_back(config, fallback))
         except CoreError as error:
             into.set_exception(error)
 
-    def _load_or_fall_back(
-        self, config: ModelConfig, fallback: ModelConfig | None, after: threading.Thread | None
-    ) -> Loaded:
+    def _load_or_fall_back(self, config: ModelConfig, fallback: ModelConfig | None) -> Loaded:
         try:
-            return self._load_warm(config, after)
+            return self._load_warm(config)
         except CoreError as error:
             if fallback is None or self._closed:
                 raise
-            return replace(self._load_warm(fallback, after), complaint=f"{KEPT}: {error.message}")
+            return replace(self._load_warm(fallback), complaint=f"{KEPT}: {error.message}")
 
-    def _load_warm(self, config: ModelConfig, after: threading.Thread | None) -> Loaded:
+    def _load_warm(self, config: ModelConfig) -> Loaded:
         with coldstart.recording() as phases:
-            runner = self._load_explained(config, after)
+            runner = self._load_explained(config)
         gc.collect()
         gc.freeze()  # what a library brought stays; walking through it again would stop every stream for a moment
         phases["ready"] = coldstart.age()
         logger.info("%s is ready: %s", config.name, coldstart.describe(phases))
         return Loaded(runner, config, phases)
 
-    def _load_explained(self, config: ModelConfig, after: threading.Thread | None) -> Runner:
+    def _load_explained(self, config: ModelConfig) -> Runner:
         try:
-            return self._load_after(config, after)
+            return self._load_in_turn(config)
         except ShuttingDown:
             raise
         except CoreError as error:
@@ -131,16 +123,26 @@ class Loader:
             logger.exception("%s cannot be loaded", config.name)
             raise ModelUnusable(f"{config.name} cannot be loaded; the server's log says why") from error
 
-    def _load_after(self, config: ModelConfig, after: threading.Thread | None) -> Runner:
+    def _load_in_turn(self, config: ModelConfig) -> Runner:
         self._prepare(config)
-        if after:
-            after.join()
+        self._await_turn()
         if self._closed:
             raise ShuttingDown("the service is shutting down")
         runner = self._load(config)
         with coldstart.phase("warm_up"):
             self._warm(runner)
         return runner
+
+    def _await_turn(self) -> None:
+        """Until the threads that came here before this one have ended; a fallback goes on in its thread's turn."""
+        this = threading.current_thread()
+        with self._lock:
+            self._turns = [thread for thread in self._turns if thread.is_alive()]
+            if this not in self._turns:
+                self._turns.append(this)
+            earlier = self._turns[: self._turns.index(this)]
+        for thread in earlier:
+            thread.join()
 
     def _warm(self, runner: Runner) -> None:
         try:

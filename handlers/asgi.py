@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Literal
 
 from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
@@ -91,17 +91,22 @@ class _Routes:
         return JSONResponse({"status": "ok"})
 
     async def ready(self, request: Request) -> Response:
-        is_ready, details = self._service().catalog.readiness()
-        status = "ready" if is_ready else "loading" if "loading" in details["models"].values() else "failed"
-        return JSONResponse({"status": status, **details}, 200 if is_ready else 503)
+        status, details = self._readiness()
+        return JSONResponse({"status": status, **details}, 200 if status == "ready" else 503)
 
     async def ping(self, request: Request) -> Response:
-        """RunPod's load balancer: 204 means "still initializing"."""
-        is_ready, _ = self._service().catalog.readiness()
-        return Response(status_code=200 if is_ready else 204)
+        """RunPod's load balancer: 204 means "still initializing", anything else but 200 that this worker is no good."""
+        status, _ = self._readiness()
+        return Response(status_code={"ready": 200, "loading": 204, "failed": 503}[status])
 
     async def metrics(self, request: Request) -> Response:
         return PlainTextResponse(self._service().metrics.text(), media_type="text/plain; version=0.0.4")
+
+    def _readiness(self) -> tuple[Literal["ready", "loading", "failed"], dict[str, Any]]:
+        is_ready, details = self._service().catalog.readiness()
+        if is_ready:
+            return "ready", details
+        return "loading" if "loading" in details["models"].values() else "failed", details
 
     def _open(self, request: Request, body: bytes, deadline: Deadline | None) -> Reply:
         service = self._service()

@@ -46,6 +46,11 @@ def service() -> Service:
         return _service
 
 
+def started() -> Service | None:
+    """The service, if there is one already. Never waits, so that a signal handler may ask."""
+    return _service
+
+
 def begin() -> None:
     """Call `service` as early as is safe: at once where an event loop runs, since such a process forks no more; else in
     the first forked child. A process that does neither begins with its first request."""

@@ -8,6 +8,7 @@ FUNCTION_SOURCE=handlers/cloud_function.py uvicorn functions_framework.aio:app`.
 from __future__ import annotations
 
 import sys
+from functools import cache
 from pathlib import Path
 
 import functions_framework.aio
@@ -19,12 +20,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from handlers import boot
 from handlers.asgi import create_app
+from handlers.drain import drain_on_signals
 from handlers.settings import Settings
 
 _settings = Settings.from_environ()
-_app = create_app(boot.service, api_keys=_settings.api_keys, time_limits=_settings.time_limits)
+_surface = create_app(boot.service, api_keys=_settings.api_keys, time_limits=_settings.time_limits)
 
 boot.begin()
+
+
+@cache
+def _expect_the_end() -> None:
+    drain_on_signals(_settings.drain_seconds)
+
+
+async def _app(scope: Scope, receive: Receive, send: Send) -> None:
+    _expect_the_end()
+    await _surface(scope, receive, send)
 
 
 @functions_framework.aio.http  # type: ignore[untyped-decorator]

@@ -45,7 +45,10 @@ def _routed(route: object, body: object, method: object = None) -> tuple[str, ob
     wrong: whoever gives none may put an empty body to a route of GET."""
     if not isinstance(route, str):
         raise InvalidRequest('the route must be text, such as "/v1/chat/completions"', param="route")
-    url = urlsplit(route)
+    try:
+        url = urlsplit(route)
+    except ValueError as error:
+        raise InvalidRequest(f"the route {route!r} cannot be read: {error}", param="route") from error
     asked, takes = str(method or ("GET" if body is None else "POST")).upper(), method_of(url.path)
     if takes is None:
         raise no_route(asked, url.path)

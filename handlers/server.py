@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from types import FrameType
 
 import uvicorn
 
@@ -20,40 +19,25 @@ from handlers.settings import Settings
 TARGET = Path(__file__).with_name("cloud_function.py")
 
 
-class _Server(uvicorn.Server):
-    """On a signal to end: no new requests, running ones get their time, what is left then ends with an error."""
-
-    def __init__(self, config: uvicorn.Config, service: Service, drain_seconds: int) -> None:
-        super().__init__(config)
-        self._service = service
-        self._drain_seconds = drain_seconds
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if not self.should_exit:
-            self._service.drain()
-            patience = threading.Timer(self._drain_seconds, self._service.close)
-            patience.daemon = True
-            patience.start()
-        super().handle_exit(sig, frame)
-
-
 def serve(host: str, port: int) -> int:
     """Serve until SIGTERM or Ctrl-C; the exit status. Settings come from the environment, as in every other host."""
-    listener = _listen(host, port)
-    service = boot.service()
     drain_seconds = Settings.from_environ().drain_seconds
-    os.environ |= {"FUNCTION_TARGET": "openai", "FUNCTION_SOURCE": str(TARGET)}
     config = uvicorn.Config(
         "functions_framework.aio:app",
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=drain_seconds + 1,
     )
+    server = uvicorn.Server(config)
+    # As uvicorn does when it runs: a signal that comes before is kept for it, and those that it raises again when it is
+    # done have done their work.
+    signal.signal(signal.SIGTERM, server.handle_exit)
+    signal.signal(signal.SIGINT, server.handle_exit)
+    listener = _listen(host, port)
+    service = boot.service()
+    os.environ |= {"FUNCTION_TARGET": "openai", "FUNCTION_SOURCE": str(TARGET)}
     threading.Thread(target=_announce, args=(service, *listener.getsockname()[:2]), daemon=True).start()
-    # uvicorn raises the signal again when it is done; by then it has done its work.
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    signal.signal(signal.SIGINT, lambda *_: None)
-    _Server(config, service, drain_seconds).run(sockets=[listener])
+    server.run(sockets=[listener])
     return 0
 
 

@@ -150,8 +150,14 @@ def test_in_strict_mode_a_field_that_does_not_exist_is_a_warning(tmp_path: Path)
 def test_a_name_with_its_suffix_is_told_to_do_without(tmp_path: Path) -> None:
     (tmp_path / "chatml.tmpl").write_text("{{.Input}}")
     [problem] = about_templates(read(tmp_path, "template: {chat: chatml.tmpl}"))
-    assert "there is no file 'chatml.tmpl.tmpl'" in problem.message
-    assert "leave out .tmpl" in problem.message
+    assert "leave out .tmpl in 'chatml.tmpl'" in problem.message
+    assert "there is no file" not in problem.message
+
+
+def test_a_name_with_its_suffix_and_without_a_file_is_told_of_both(tmp_path: Path) -> None:
+    [problem] = about_templates(read(tmp_path, "template: {chat: chatml.tmpl}"))
+    assert f"there is no file 'chatml.tmpl' in {tmp_path}" in problem.message
+    assert "leave out .tmpl in 'chatml.tmpl'" in problem.message
 
 
 def test_a_long_text_is_not_repeated_in_what_is_said_of_it(tmp_path: Path) -> None:

@@ -26,7 +26,6 @@ from tests.serving import FakeService, Server
 ROOT = Path(__file__).parents[1]
 QUEUE, LOAD_BALANCER = ROOT / ".runpod/hub.json", ROOT / "deploy/runpod_load_balancer.json"
 READ_BY_OTHERS = {
-    "HF_HUB_OFFLINE": "huggingface_hub",
     "HEALTH_CHECK_PATH": "RunPod's load balancer",
     "PORT_HEALTH": "RunPod's load balancer",
 }

@@ -93,6 +93,9 @@ def test_a_pass_is_estimated_above_what_llama_cpp_takes_and_not_much(
         ([200, 300], (1, 1), 4),
         ([100, 1000], (0, 1), 5),
         ([1000, 10], (3, 1), 3),
+        ([450, -1000], (1, 0), 5),
+        ([1000, -1000], (5, 1), 5),
+        ([1000, -1000], (3, 1), 3),
     ],
 )
 def test_layers_fit_as_llama_cpp_deals_them_out(free: list[int], shares: tuple[float, ...], layers: int) -> None:
@@ -142,10 +145,44 @@ TWO = [card(600 * MIB), card(600 * MIB, "CUDA1")]
         ({"tensor_split": "0, 0"}, Offload(5)),
         ({"tensor_split": ""}, Offload(5)),
         ({"tensor_split": "0,1"}, Offload(5, shares=(0.0, 1.0))),
+        ({"tensor_split": "1", "main_gpu": "0"}, Offload(5, shares=(1.0,))),
     ],
 )
 def test_cards_are_chosen_as_the_yaml_says(values: dict[str, str], expected: Offload) -> None:
     assert plan_offload(config(**values), header(), TWO) == expected
+
+
+@pytest.mark.parametrize(
+    ("free", "layers", "idle"),
+    [
+        ([600, 600], 5, []),
+        ([600, -500], 5, [1]),
+        ([-RESERVE // MIB, 600], 5, [0]),
+        ([450, 1, 300], 5, [1]),
+        ([2000, 50], 5, [1]),
+        ([-500, -500], 0, []),
+    ],
+)
+def test_a_card_with_too_little_room_holds_up_no_other(free: list[int], layers: int, idle: list[int]) -> None:
+    cards = [card(size * MIB, f"CUDA{index}") for index, size in enumerate(free)]
+    plan = plan_offload(config(), header(), cards)
+    assert plan.layers == layers
+    assert [index for index, share in enumerate(plan.shares) if not share] == idle
+    assert [card.name for card in cards if any(f"no layers go to {card.name}" in each for each in plan.remarks)] == [
+        f"CUDA{index}" for index in idle
+    ]
+
+
+def test_a_split_that_is_asked_for_is_kept_where_a_card_has_too_little_room() -> None:
+    plan = plan_offload(config(tensor_split="1,1"), header(), [card(600 * MIB), card(-500 * MIB)])
+    assert (plan.layers, plan.shares) == (1, (1.0, 1.0))
+    assert "change tensor_split" in plan.remarks[0]
+
+
+def test_a_split_that_gives_the_cards_here_nothing_is_passed_over_and_told() -> None:
+    plan = plan_offload(config(tensor_split="0,0,1"), header(), TWO)
+    assert plan.shares == ()
+    assert plan.remarks == ("tensor_split names 3 cards and there are 2: it gives those nothing and is passed over",)
 
 
 def test_wishes_that_do_not_go_together_are_told() -> None:

@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core.config.model import ModelConfig
+from core.errors import ModelUnusable
 from core.llama.devices import Device
-from core.llama.offload import RESERVE, Offload
+from core.llama.model import LlamaModel
+from core.llama.offload import Offload
 from core.runners import embedding_torch
-from core.runners.gpu import Attention, batch_rows, cache_room, embedding_batch, flash_attention
+from core.runners.gpu import LOADED_RESERVE, Attention, batch_rows, cache_room, embedding_batch, flash_attention
+from core.runners.text_llama import plan_limits
 from core.runners.torch_device import TorchCard, place
 
-GIB = 1 << 30
+MIB, GIB = 1 << 20, 1 << 30
 
 
 @pytest.mark.parametrize(
@@ -50,11 +54,27 @@ def test_a_gpu_gets_larger_batches_and_the_yaml_wins() -> None:
         (0.0, [8 * GIB], 4 * GIB, 4 * GIB),
         (0.0, [8 * GIB], None, None),
         (1.0, [-GIB], 4 * GIB, 0),
+        (1.0, [2 * GIB, -GIB], 4 * GIB, 2 * GIB),
     ],
 )
 def test_the_cache_has_what_fills_up_first(on_cards: float, free: list[int], memory: int | None, room: int) -> None:
-    cards = [Device(f"CUDA{index}", 1, RESERVE + size, 80 * GIB) for index, size in enumerate(free)]
+    cards = [Device(f"CUDA{index}", 1, LOADED_RESERVE + size, 80 * GIB) for index, size in enumerate(free)]
     assert cache_room(on_cards, cards, memory) == room
+
+
+def test_what_cuda_took_for_itself_is_not_kept_free_again_after_the_load() -> None:
+    assert cache_room(1.0, [Device("CUDA0", 1, GIB, 8 * GIB)], None) == GIB - LOADED_RESERVE > GIB // 2
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("layers", [0, 30])
+def test_gpu_layers_is_a_remedy_for_a_full_card(models_folder: Path, layers: int) -> None:
+    weights = models_folder / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    model = LlamaModel(weights, offload=Offload(layers))
+    with pytest.raises(ModelUnusable, match="MiB are free: lower context_size") as refused:
+        plan_limits(ModelConfig(name="m", root=models_folder), model, MIB)
+    assert ("gpu_layers" in refused.value.message) == bool(layers)
+    model.close()
 
 
 @pytest.mark.parametrize(("layers", "share"), [(0, 0.0), (1, 0.0), (3, 0.5), (5, 1.0)])

@@ -99,6 +99,19 @@ def test_functions_framework_serves_after_its_fork(text_models: Path, debug: str
         assert "Werkzeug" not in httpx.get(f"{url}/console").text
 
 
+def test_functions_framework_ends_what_still_runs_when_its_time_to_drain_is_over(text_models: Path) -> None:
+    port = free_port()
+    command = ["functions_framework", "--target", "openai", "--source", str(SOURCE), "--host", "127.0.0.1"]
+    with host(text_models, [*command, "--port", str(port)], port, DEBUG="", WARMFN_DRAIN_SECONDS="1") as (process, url):
+        ask = {**ASK, "stream": True, "max_tokens": 4000, "ignore_eos": True}
+        with httpx.stream("POST", f"{url}/v1/chat/completions", json=ask, timeout=30) as response:
+            lines = response.iter_lines()
+            next(lines)
+            process.send_signal(signal.SIGTERM)
+            assert "shutting_down" in [line for line in lines if line][-1]
+        assert process.wait(20) == 0
+
+
 def test_weights_that_are_missing_are_pulled_at_start_where_the_environment_says_so(
     text_models: Path, tmp_path: Path
 ) -> None:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from core.config.folder import ModelsFolder
+from core.config.model import ModelConfig
+from core.errors import ModelUnusable
+from core.loader import Runner
+from core.service import Service
 from tests.fakes import completion, fail_decode, text_of
-from tests.serving import FakeModel, FakeService, Server, eventually
+from tests.serving import FakeModel, FakeService, Server, eventually, fake_config
 
 CHAT: dict[str, Any] = {"model": "fake", "messages": [{"role": "user", "content": "hello"}]}
 PROMPT = [FakeModel.bos, *(1 + byte for byte in b"u:hello;")]
@@ -274,3 +280,16 @@ def test_health_is_alive_while_ready_and_ping_wait_for_the_load() -> None:
         assert eventually(lambda: client.get("/ready").status_code == 200)
         assert client.get("/ping").status_code == 200
     service.close()
+
+
+def test_a_load_that_failed_is_not_taken_for_one_that_goes_on() -> None:
+    service = Service(ModelsFolder(Path("/nowhere"), {"fake": fake_config("fake")}, []), load=_cannot_load)
+    service.registry.preload(["fake"])
+    with Server(service) as server, httpx.Client(base_url=server.url) as client:
+        assert eventually(lambda: client.get("/ready").json()["status"] == "failed")
+        assert client.get("/ready").status_code == client.get("/ping").status_code == 503
+    service.close()
+
+
+def _cannot_load(config: ModelConfig) -> Runner:
+    raise ModelUnusable("broken weights")

@@ -50,6 +50,7 @@ def test_any_other_form_is_an_error_that_tells_the_forms(job: dict[str, Any]) ->
     [
         ({"openai_route": 5}, 400, "route"),
         ({"route": None}, 400, "route"),
+        ({"openai_route": "http://[bad/v1/models"}, 400, "route"),
         ({"openai_route": "/v1/nope"}, 404, None),
         ({"route": "/v1/models", "method": "DELETE"}, 405, None),
         ({"route": "/v1/completions", "method": "get"}, 405, None),

@@ -95,7 +95,7 @@ def to_count(value: Any) -> Any:
 
 
 def to_card(value: Any) -> Any:
-    """A GPU's number; llama.cpp's 0 is also what it writes where nobody has chosen, so it is "not set"."""
+    """A GPU's number. LocalAI writes 0 where nobody has chosen, so it is "not set": `tensor_split: 1` is the first."""
     return None if value == "" else to_count(value)
 
 

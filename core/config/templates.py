@@ -140,12 +140,13 @@ class TemplateFolder:
     def _missing(self, name: str) -> str:
         if ".." in PurePosixPath(name).parts or name.startswith("/"):
             return f"{brief(name)} leads outside the models folder: put it into {self.root} and name it from there"
-        missing = f"there is no file {brief(f'{name}.tmpl')} in {self.root}"
-        if name.endswith(".tmpl") and self._file(name.removesuffix(".tmpl")):
-            return f"{missing}: leave out .tmpl, it is added to what is written here"
+        if name.endswith(".tmpl"):
+            is_there = self._file(name.removesuffix(".tmpl"))
+            first = "" if is_there else f"there is no file {brief(name)} in {self.root}: put it there, and "
+            return f"{first}leave out .tmpl in {brief(name)}, it is added to what is written here"
         return (
-            f"{missing}, and the name itself would be the prompt: put that file there, "
-            "or write the template here, with {{.Input}} in it"
+            f"there is no file {brief(f'{name}.tmpl')} in {self.root}, and the name itself would be the prompt: "
+            "put that file there, or write the template here, with {{.Input}} in it"
         )
 
 

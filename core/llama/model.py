@@ -14,6 +14,7 @@ from core.config.model import ModelConfig
 from core.config.weight_files import gguf_fault
 from core.errors import InvalidRequest, ModelUnusable
 from core.gguf import read_header
+from core.host import available_cpus
 from core.llama.devices import gpus
 from core.llama.library import start_backend
 from core.llama.offload import Offload, plan_offload, stay_on_cpu
@@ -180,7 +181,7 @@ def open_model(config: ModelConfig) -> LlamaModel:
     offload = stay_on_cpu(config)
     if cards and config.gpu_layers != 0:
         offload = plan_offload(config, read_header(path), cards)
-    for remark in offload.remarks:
+    for remark in (*offload.remarks, *_of_threads(config)):
         logger.warning("%s: %s", config.name, remark)
     return LlamaModel(
         path,
@@ -188,6 +189,15 @@ def open_model(config: ModelConfig) -> LlamaModel:
         mmap=config.mmap is not False,
         mlock=config.mmlock is True,
     )
+
+
+def _of_threads(config: ModelConfig) -> list[str]:
+    cpus = available_cpus()
+    said = "threads beyond those wait for one another, and with many nothing is ever answered: lower it or leave it out"
+    wished = {"threads": config.threads, "threads_batch": config.threads_batch}
+    return [
+        f"{key}: {number}: there are {cpus} CPUs here, {said}" for key, number in wished.items() if (number or 0) > cpus
+    ]
 
 
 def _place(params: lib.llama_model_params, offload: Offload) -> None:

@@ -56,14 +56,15 @@ def plan_offload(config: ModelConfig, header: GgufHeader, cards: Sequence[Device
 
     Raises ModelUnusable for a `main_gpu` that is not there.
     """
-    card = _single_card(config, cards)
-    shares = config.tensor_split[: len(cards)] if card is None else ()
-    place = Offload(card=card, shares=shares if any(shares) else ())
     footprint = measure(header, least_work(config, header))
-    fitting = layers_that_fit(footprint, place.cards_of(cards), [share for share in place.shares if share])
-    every = len(footprint.parts)
+
+    def fitting_at(place: Offload) -> int:
+        return layers_that_fit(footprint, place.cards_of(cards), [share for share in place.shares if share])
+
+    place = max(_places(config, cards), key=fitting_at)
+    fitting, every = fitting_at(place), len(footprint.parts)
     layers = fitting if config.gpu_layers is None else every if config.gpu_layers < 0 else min(config.gpu_layers, every)
-    remarks = (*_of_split(config, cards), *_of_room(config, layers, fitting, every))
+    remarks = (*_of_split(config, place, cards), *_of_room(config, layers, fitting, every))
     return replace(place, layers=layers, remarks=remarks)
 
 
@@ -75,7 +76,7 @@ def layers_that_fit(footprint: Footprint, cards: Sequence[Device], shares: Seque
         used = [0] * len(cards)
         for index, size in enumerate(footprint.parts[-count:]):
             used[min(bisect_right(ends, index / count * ends[-1]), len(cards) - 1)] += size
-        if all(size <= most for size, most in zip(used, room, strict=True)):
+        if all(not size or size <= most for size, most in zip(used, room, strict=True)):
             return count
     return 0
 
@@ -95,21 +96,38 @@ def least_work(config: ModelConfig, header: GgufHeader) -> Work:
     )
 
 
-def _single_card(config: ModelConfig, cards: Sequence[Device]) -> int | None:
-    if config.main_gpu is None or config.tensor_split:
-        return None
-    if config.main_gpu >= len(cards):
+def _places(config: ModelConfig, cards: Sequence[Device]) -> list[Offload]:
+    """What the YAML chooses; else all cards that have room, or without those that have least of it: a small card gets
+    a share of the layers by its memory, and where that share does not fit, the larger cards alone may hold more."""
+    if config.tensor_split:
+        if any(shares := config.tensor_split[: len(cards)]):
+            return [Offload(shares=shares)]
+    elif config.main_gpu is not None:
+        return [Offload(card=_existing(config.main_gpu, config, cards))]
+    bounds = sorted(card.free for card in cards if card.free > RESERVE)
+    splits = [tuple(float(card.free) if card.free >= least else 0.0 for card in cards) for least in bounds]
+    return [Offload(shares=() if all(split) else split) for split in splits] or [Offload()]
+
+
+def _existing(index: int, config: ModelConfig, cards: Sequence[Device]) -> int:
+    if index >= len(cards):
         there = ", ".join(f"{index} ({card.name})" for index, card in enumerate(cards))
-        raise ModelUnusable(f"{config.place}: main_gpu: {config.main_gpu}: there is no such card, give one of {there}")
-    return config.main_gpu
+        raise ModelUnusable(f"{config.place}: main_gpu: {index}: there is no such card, give one of {there}")
+    return index
 
 
-def _of_split(config: ModelConfig, cards: Sequence[Device]) -> list[str]:
-    said = []
-    if config.main_gpu is not None and config.tensor_split:
+def _of_split(config: ModelConfig, place: Offload, cards: Sequence[Device]) -> list[str]:
+    said, split = [], config.tensor_split
+    some_count = any(split[: len(cards)])
+    if config.main_gpu is not None and split:
         said.append("main_gpu chooses one card and tensor_split several: tensor_split counts")
-    if len(config.tensor_split) > len(cards):
-        said.append(f"tensor_split names {len(config.tensor_split)} cards and there are {len(cards)}: the first count")
+    if len(split) > len(cards):
+        rule = "the first count" if some_count else "it gives those nothing and is passed over"
+        said.append(f"tensor_split names {len(split)} cards and there are {len(cards)}: {rule}")
+    if place.shares and not some_count:
+        idle = (card for card, share in zip(cards, place.shares, strict=True) if not share)
+        names = ", ".join(f"{card.name} ({card.free >> 20} MiB free)" for card in idle)
+        said.append(f"no layers go to {names}: as many or more fit without")
     return said
 
 
@@ -117,5 +135,6 @@ def _of_room(config: ModelConfig, layers: int, fitting: int, every: int) -> list
     if layers > fitting:
         return [f"{layers} of {every} layers go to the GPU and about {fitting} fit: if it fails, lower gpu_layers"]
     if config.gpu_layers is None and fitting < every:
-        return [f"{fitting} of {every} layers fit on the GPU, the CPU computes the others: lower context_size for more"]
+        remedy = "lower context_size or change tensor_split" if config.tensor_split else "lower context_size"
+        return [f"{fitting} of {every} layers fit on the GPU, the CPU computes the others: {remedy} for more"]
     return []

@@ -11,12 +11,15 @@ from typing import Literal
 from core.host import available_memory
 from core.llama.devices import Device, gpus
 from core.llama.model import LlamaModel
-from core.llama.offload import RESERVE
 
 CPU_BATCH, GPU_BATCH = 1024, 2048
 CPU_EMBEDDING_BATCH, GPU_EMBEDDING_BATCH = 512, 2048
 """llama.cpp computes attention between all tokens of a batch and then masks it, so a large batch of short texts is
 slower on a CPU than several small ones: on 2 cores 47-52 texts/s against 31 with 2048. A GPU wants to be filled."""
+
+LOADED_RESERVE = 1 << 28
+"""Bytes of a card that stay free beside the cache, for the buffers of a pass. CUDA's own context is there already once
+a model is loaded, so what is free is less by it."""
 
 Attention = Literal["auto", "on", "off"]
 
@@ -54,7 +57,7 @@ def cache_room(on_cards: float, cards: Sequence[Device], memory: int | None) -> 
     host's. What fills up first is the bound."""
     rooms = []
     if on_cards > 0:
-        rooms.append(max(0, sum(card.free - RESERVE for card in cards)) / on_cards)
+        rooms.append(sum(max(0, card.free - LOADED_RESERVE) for card in cards) / on_cards)
     if on_cards < 1 and memory is not None:
         rooms.append(memory / (1 - on_cards))
     return int(min(rooms)) if rooms else None

@@ -137,5 +137,5 @@ def _check_fit(config: ModelConfig, model: LlamaModel, kv_tokens: int, context_s
     if memory is not None and size > memory:
         raise ModelUnusable(
             f"{config.name}: a KV cache of {kv_tokens} tokens takes {size >> 20} MiB and {memory >> 20} MiB are free: "
-            "lower context_size, slots or kv_tokens"
+            f"lower context_size, slots or kv_tokens{', or gpu_layers' if model.is_offloaded else ''}"
         )
