@@ -203,13 +203,15 @@ class TextRunner:
         own = behaviour.config.parameters
         echoed = prompt.text if (own.echo if echo is None else echo) else ""
         goes_on = own.ignore_eos if ignore_eos is None else ignore_eos
+        cleanup = behaviour.cleanup
+        text_filter = cleanup.stream(echo=echoed) if echoed or not cleanup.is_neutral else None
         seq = Sequence(
             prompt.tokens,
             self._max_tokens(len(prompt.tokens), max_tokens, own.max_tokens),
             deliver,
             self._sampling(behaviour.config, sampling),
             frozenset() if goes_on else self._model.end_tokens,
-            TextStream([*behaviour.config.stopwords, *stop], behaviour.cleanup.stream(echo=echoed)),
+            TextStream([*behaviour.config.stopwords, *stop], text_filter),
             deadline,
         )
         if deadline:
