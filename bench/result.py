@@ -113,18 +113,23 @@ class Ratio(Frozen):
 
 
 class Result(Frozen):
+    """One envelope for every measuring command; what a command did not measure keeps its default."""
+
     schema_: Literal["bench.result/1"] = Field(default="bench.result/1", alias="schema")
     id: str
+    command: str = Field(description="the bench's subcommand that measured it")
+    name: str
+    model_name: str | None
     created: Clock
     complete: bool
-    scenario: ScenarioText
     environment: Environment
     host_load: Load
     model: ModelFile | None
     server_config: Deployment | None
-    targets: list[TargetSpec]
-    stages: list[StageResult]
-    ratios: list[Ratio]
+    scenario: ScenarioText | None = None
+    targets: list[TargetSpec] = []
+    stages: list[StageResult] = []
+    ratios: list[Ratio] = []
     validity: list[Flag]
 
     def write(self, folder: Path) -> Path:

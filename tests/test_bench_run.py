@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench.bare_target import add_records
-from bench.ceiling import LockstepRun
 from bench.errors import BenchError
-from bench.process import ChildProcess
-from bench.report import markdown, print_report
+from bench.report.markdown import markdown
+from bench.report.terminal import print_report
 from bench.result import Result, read_result
 from bench.run import REQUESTS_FILE, Run
 from bench.sample import Sample
 from bench.scenario import Scenario
-from bench.targets import make_targets
+from bench.targets.bare_target import add_records
+from bench.targets.ceiling import LockstepRun
+from bench.targets.make import make_targets
+from bench.targets.process import ChildProcess
 from tests.bench_stub import DONE, ROLE, StubServer, delta, usage
 
 ANSWER = [ROLE, delta(content="a"), delta(content="b", finish="length"), usage(40, 2), DONE]

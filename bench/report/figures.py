@@ -1,0 +1,116 @@
+"""Figures as data: what is drawn, in which units, from which formula. How it is drawn is the renderers' business.
+
+Every figure has labelled axes with units and a `caption` that says what a point is and how it was computed. A point
+that is None was not measured; one that is doubted is drawn grey.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Values: TypeAlias = tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line or set of points. `low` and `high` bound an interval around each `y`; `dashed` is for predictions."""
+
+    name: str
+    x: tuple[float, ...]
+    y: Values
+    low: Values | None = None
+    high: Values | None = None
+    dashed: bool = False
+    doubted: bool = False
+    is_points: bool = False
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A horizontal line: an SLO, a ceiling."""
+
+    label: str
+    value: float
+
+
+@dataclass(frozen=True)
+class LinePlot:
+    title: str
+    caption: str
+    x_label: str
+    y_label: str
+    series: tuple[Series, ...]
+    limits: tuple[Limit, ...] = ()
+    log_x: bool = False
+    log_y: bool = False
+    steps: bool = False
+
+
+@dataclass(frozen=True)
+class BarPlot:
+    """Horizontal bars, one for each label, each stacked of `parts` (part name -> a value for each label)."""
+
+    title: str
+    caption: str
+    x_label: str
+    labels: tuple[str, ...]
+    parts: dict[str, Values]
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """`cells[row][column]`, rows from top to bottom; `texts` are written into them."""
+
+    title: str
+    caption: str
+    x_label: str
+    y_label: str
+    columns: tuple[str, ...]
+    rows: tuple[str, ...]
+    cells: tuple[Values, ...]
+    texts: tuple[tuple[str, ...], ...]
+    low: float = 0.0
+    high: float = 1.0
+
+
+@dataclass(frozen=True)
+class Span:
+    start: float
+    end: float
+    part: str
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """One horizontal lane for each label: which part of it happened when (seconds)."""
+
+    title: str
+    caption: str
+    x_label: str
+    lanes: tuple[tuple[str, tuple[Span, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its interval, for a forest plot."""
+
+    label: str
+    value: float
+    low: float
+    high: float
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Estimates above each other, around the value that means no difference."""
+
+    title: str
+    caption: str
+    x_label: str
+    neutral: float
+    rows: tuple[Estimate, ...]
+
+
+Figure: TypeAlias = LinePlot | BarPlot | HeatMap | Lanes | Forest
