@@ -101,6 +101,12 @@ class StageResult(Frozen):
     rounds: list[RoundResult]
     validity: list[Flag]
 
+    @property
+    def verdict(self) -> Literal["valid", "suspect", "invalid"]:
+        """The worst of its flags."""
+        severities = {flag.severity for flag in self.validity}
+        return "invalid" if "invalid" in severities else "suspect" if severities else "valid"
+
 
 class Ratio(Frozen):
     """The subject's median over the baseline's; above 1 the subject is higher."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.report.blocks import Notes, Section
-from bench.result import Result
+import yaml
+
+from bench.report.blocks import Block, Code, Notes, Section
+from bench.result import Result, ScenarioText
 
 
 def setting(result: Result) -> str:
@@ -18,6 +20,17 @@ def setting(result: Result) -> str:
 
 def sections(result: Result) -> Iterator[Section]:
     yield Section("What it was measured on", (Notes(tuple(_facts(result))),))
+    if result.scenario:
+        yield Section("To measure it again", tuple(_recipe(result.scenario)))
+
+
+def _recipe(scenario: ScenarioText) -> Iterator[Block]:
+    """The scenario's text without what is at its default: it has the hash of the original."""
+    name = f"{scenario.text.name}.yaml"
+    content = scenario.text.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    text = yaml.safe_dump(content, sort_keys=False, width=120)
+    yield Code(f"# {name}, hash {scenario.hash[:12]}\n{text}", "yaml")
+    yield Code(f"warmfn bench run {name}\n", "sh")
 
 
 def _facts(result: Result) -> Iterator[str]:
