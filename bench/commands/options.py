@@ -57,10 +57,9 @@ def write_pages(report: Report, folder: Path, name: str) -> None:
 def show(result: Result, folder: Path, **headline: Any) -> None:
     """The report on the terminal; the last line is a JSON object for programs."""
     print_report(report_of(result), Console())
-    paths = {"result": FILE_NAME, "report": f"{REPORT_NAME}.md", "html": f"{REPORT_NAME}.html"}
-    print(
-        json.dumps({key: str(folder / name) for key, name in paths.items()} | {"complete": result.complete} | headline)
-    )
+    names = {"result": FILE_NAME, "report": f"{REPORT_NAME}.md", "html": f"{REPORT_NAME}.html"}
+    paths = {key: str(folder / name) for key, name in names.items()}
+    print(json.dumps(paths | {"complete": result.complete} | headline))
 
 
 def exit_status(result: Result) -> int:

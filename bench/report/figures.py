@@ -100,12 +100,14 @@ class Span:
 
 @dataclass(frozen=True)
 class Lanes:
-    """One horizontal lane for each label: which part of it happened when (seconds)."""
+    """One horizontal lane for each label: which part of it happened when (seconds). `parts` are all names that may
+    occur, in the order of their colours: so that one part has one colour in several figures."""
 
     title: str
     caption: str
     x_label: str
     lanes: tuple[tuple[str, tuple[Span, ...]], ...]
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

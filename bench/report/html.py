@@ -8,10 +8,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import get_args
 
-from bench.report.blocks import Block, Code, Definitions, Finding, Notes, Report, Section, Table, Text, Verdict
-from bench.report.figures import Figure
+from bench.report.blocks import Block, Code, Definitions, Finding, Notes, Report, Section, Table, Term, Text, Verdict
+from bench.report.figures import Figure, Lanes
 from bench.report.glossary import Links
-from bench.report.svg import draw
+from bench.report.svg.draw import draw
 from bench.report.svg.elements import Entry, colour, element, line, mark
 
 STYLE = Path(__file__).with_name("style.css")
@@ -42,11 +42,11 @@ class _Page:
         return f"<section>\n<h2>{title}</h2>\n{content}\n</section>\n"
 
     def blocks(self, blocks: Iterable[Block]) -> str:
-        """Figures that follow each other stand side by side where there is room."""
+        """Figures that follow each other stand side by side where there is room, tall ones among themselves."""
         parts = []
-        for is_figure, group in groupby(blocks, key=lambda block: isinstance(block, get_args(Figure))):
+        for kind, group in groupby(blocks, key=_figure_kind):
             shown = "\n".join(self._block(block) for block in group)
-            parts.append(f'<div class="figures">\n{shown}\n</div>' if is_figure else shown)
+            parts.append(f'<div class="figures">\n{shown}\n</div>' if kind else shown)
         return "\n".join(parts)
 
     def _block(self, block: Block) -> str:
@@ -58,16 +58,17 @@ class _Page:
             case Table():
                 return "".join(self._table(block))
             case Definitions(terms):
-                pairs = (
-                    f"<dt{_id(self._links.anchor(t))}>{escape(t.name)}</dt><dd>{escape(t.formula)}</dd>" for t in terms
-                )
-                return element("dl", *pairs, css="terms")
+                return element("dl", *map(self._term, terms), css="terms")
             case Verdict(findings):
                 return element("dl", *map(self._finding, findings), css="verdict")
             case Code(text):
                 return f"<pre><code>{escape(text)}</code></pre>"
             case _:
                 return self._figure(block)
+
+    def _term(self, term: Term) -> str:
+        name = element("dt", escape(term.name), id=self._links.anchor(term))
+        return name + element("dd", escape(term.formula))
 
     def _finding(self, finding: Finding) -> str:
         words = f"<dt>{escape(finding.label)}</dt><dd>{self._links.html(finding.words)}</dd>"
@@ -88,8 +89,8 @@ class _Page:
         return f"<figure>\n<h3>{escape(figure.title)}</h3>{legend}{drawing.svg}{caption}\n</figure>"
 
 
-def _id(anchor: str) -> str:
-    return f' id="{anchor}"'
+def _figure_kind(block: Block) -> str | None:
+    return ("tall" if isinstance(block, Lanes) else "plot") if isinstance(block, get_args(Figure)) else None
 
 
 def _cell(text: str) -> str:

@@ -38,13 +38,12 @@ TERMS = (
 
 def sections(result: Result) -> Iterator[Section]:
     """One for each stage that was measured."""
-    for load in result.scenario.text.load if result.scenario else ():
-        stages = [stage for stage in result.stages if stage.stage == load.name]
-        if stages:
-            doubted = frozenset(i for i, stage in enumerate(stages) if stage.verdict != "valid")
-            table = Table(HEADERS, tuple(_row(stage) for stage in stages), doubted)
-            notes = Notes((*_comparisons(result, load.name), *_too_few(stages), *_doubts(stages)))
-            yield Section(_title(load), (table, notes))
+    for name in dict.fromkeys(stage.stage for stage in result.stages):
+        stages = [stage for stage in result.stages if stage.stage == name]
+        doubted = frozenset(i for i, stage in enumerate(stages) if stage.verdict != "valid")
+        table = Table(HEADERS, tuple(_row(stage) for stage in stages), doubted)
+        notes = Notes((*_comparisons(result, name), *_too_few(stages), *_doubts(stages)))
+        yield Section(_title(stages[0].load), (table, notes))
     if result.stages:
         yield Section("Terms", (Definitions(TERMS),))
 

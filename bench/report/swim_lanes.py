@@ -8,6 +8,7 @@ from bench.record import RequestRecord
 from bench.report.figures import Lanes, Span
 
 SHOWN = 40
+PARTS = ("decode", "prefill", "queue", "queue and prefill", "not sent yet")
 
 
 def swim_lanes(target: str, records: Sequence[RequestRecord]) -> Lanes:
@@ -16,7 +17,7 @@ def swim_lanes(target: str, records: Sequence[RequestRecord]) -> Lanes:
     lanes = tuple((f"{record.index + 1}", tuple(_spans(record, start))) for record in ordered[:SHOWN])
     which = f"The first {SHOWN} of {len(ordered)} requests" if len(ordered) > SHOWN else "The requests"
     caption = f"{which} of round 1, as they were due. Queue: as the server reports it; prefill ends at the first token."
-    return Lanes(f"Requests to {target}", caption, "seconds since the first request was due", lanes)
+    return Lanes(f"Requests to {target}", caption, "seconds since the first request was due", lanes, PARTS)
 
 
 def _spans(record: RequestRecord, start: int) -> Iterator[Span]:

@@ -36,12 +36,12 @@ def _speed(result: Result) -> Iterator[Finding]:
         return
     most = max(own, key=lambda stage: stage.rates.out_tok_s or 0.0)
     if most.rates.out_tok_s is not None:
-        yield Finding(f"Most that {most.target} gave", f"{most.rates.out_tok_s:,.1f} out tok/s ({most.stage})")
+        yield Finding("Highest throughput", f"{most.target}: {most.rates.out_tok_s:,.1f} out tok/s ({most.stage})")
     alone = min(own, key=lambda stage: stage.load.concurrency)
     decode, ttft = alone.rates.decode_tok_s, alone.rates.ttft_p50_ms
     if decode is not None and ttft is not None:
-        words = f"{decode:,.1f} decode tok/s after a TTFT of {ttft:,.0f} ms"
-        yield Finding(f"Fewest clients ({alone.stage})", words)
+        words = f"{alone.target}: {decode:,.1f} decode tok/s after a TTFT of {ttft:,.0f} ms ({alone.stage})"
+        yield Finding("Fewest clients", words)
 
 
 def _comparisons(result: Result) -> Iterator[Finding]:

@@ -15,14 +15,15 @@ TOP = 4.0
 
 def draw(plot: Lanes) -> Drawing:
     spans = [span for _, lane in plot.lanes for span in lane]
-    order = {name: place for place, name in enumerate(dict.fromkeys(span.part for span in spans))}
+    seen = dict.fromkeys(span.part for span in spans)
+    order = {name: place for place, name in enumerate(dict.fromkeys((*plot.parts, *seen)))}
     left = max(width_of(label) for label, _ in plot.lanes) + 10
     x = fitted((span.end for span in spans), left, RIGHT, from_zero=True)
     bottom = TOP + LANE * len(plot.lanes) + 4
     parts = [*x_axis(x_ticks(x), plot.x_label, TOP, bottom, grid=True)]
     for row in range(len(plot.lanes)):
         parts += _lane(plot, row, left, x, order)
-    legend = tuple(Entry(name, place, "box") for name, place in order.items())
+    legend = tuple(Entry(name, place, "box") for name, place in order.items() if name in seen)
     return Drawing(svg(bottom + 40, parts, plot.title), legend)
 
 

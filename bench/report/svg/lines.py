@@ -10,7 +10,7 @@ from bench.report.svg.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, name_ticks, 
 from bench.report.svg.elements import Drawing, Entry, colour, element, line, mark, svg, words
 from bench.report.svg.scale import Scale, fitted, tick_label
 
-MAX_MARKS = 40
+MAX_MARKS = 16
 """Of a line; with more points it is drawn without."""
 DODGE = 9.0
 """Pixels between the points of two series at one name."""
