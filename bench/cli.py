@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import argparse
 
-from bench.commands import report, run
+from bench.commands import compare, report, run
 
-COMMANDS = (run, report)
+COMMANDS = (run, report, compare)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -123,7 +123,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Forest:
-    """Estimates above each other, around the value that means no difference."""
+    """Ratios above each other, around the value that means no difference."""
 
     title: str
     caption: str

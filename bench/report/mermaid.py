@@ -20,10 +20,11 @@ MAX_POINTS = 30
 
 
 def can_express(plot: LinePlot) -> bool:
-    """Lines over one and the same x, each value known."""
+    """Lines over one and the same x, each value known and none of them doubted."""
     xs = {series.x for series in plot.series}
     complete = all(value is not None for series in plot.series for value in series.y)
-    drawable = not (plot.log_y or plot.limits or any(series.is_points for series in plot.series))
+    doubted = any(series.doubted or series.doubted_points for series in plot.series)
+    drawable = not (doubted or plot.log_y or plot.limits or any(series.is_points for series in plot.series))
     few = len(plot.series) <= len(PALETTE) and all(1 < len(x) <= MAX_POINTS for x in xs)
     return len(xs) == 1 and complete and drawable and few
 

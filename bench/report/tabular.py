@@ -29,16 +29,33 @@ def as_table(figure: Figure) -> Table:
 
 
 def _line_plot(plot: LinePlot) -> Table:
-    xs = sorted({x for series in plot.series for x in series.x})
-    names = plot.x_names or tuple(map(tick_label, xs))
-    rows = tuple((name, *(_at(series, x) for series in plot.series)) for name, x in zip(names, xs, strict=True))
-    limits = tuple((limit.label, *(number(limit.value) for _ in plot.series)) for limit in plot.limits)
-    return Table((plot.x_label, *(f"{s.name}, {plot.y_label}" for s in plot.series)), rows + limits)
+    """A column for each series where all have the same x, else a row for each point."""
+    points = _points_of_one_x(plot) if len({series.x for series in plot.series}) == 1 else _points(plot)
+    limits = tuple((limit.label, *(number(limit.value) for _ in points.headers[1:])) for limit in plot.limits)
+    return Table(points.headers, points.rows + limits)
 
 
-def _at(series: Series, x: float) -> str:
-    found = [value for at, value in zip(series.x, series.y, strict=True) if at == x]
-    return ", ".join(map(number, found)) or ""
+def _points_of_one_x(plot: LinePlot) -> Table:
+    rows = ((_x(plot, x), *(_y(series, i) for series in plot.series)) for i, x in enumerate(plot.series[0].x))
+    return Table((plot.x_label, *(f"{series.name}, {plot.y_label}" for series in plot.series)), tuple(rows))
+
+
+def _points(plot: LinePlot) -> Table:
+    rows = ((_name(series, i), _x(plot, x), _y(series, i)) for series in plot.series for i, x in enumerate(series.x))
+    return Table(("", plot.x_label, plot.y_label), tuple(rows))
+
+
+def _name(series: Series, i: int) -> str:
+    return f"{series.name}: {series.labels[i]}" if series.labels else series.name
+
+
+def _x(plot: LinePlot, x: float) -> str:
+    return plot.x_names[int(x)] if plot.x_names else tick_label(x)
+
+
+def _y(series: Series, i: int) -> str:
+    doubted = series.doubted or i in series.doubted_points
+    return number(series.y[i]) + (" (invalid)" if doubted else "")
 
 
 def _bar_plot(plot: BarPlot) -> Table:

@@ -35,15 +35,17 @@ def name_ticks(scale: Scale, names: Sequence[str]) -> list[XTick]:
     return [XTick(scale(i), shortened(name, room)) for i, name in enumerate(names)]
 
 
-def x_axis(ticks: Sequence[XTick], label: str, top: float, bottom: float, *, grid: bool = False) -> Iterator[str]:
+def x_axis(
+    ticks: Sequence[XTick], label: str, top: float, bottom: float, *, left: float = LEFT, grid: bool = False
+) -> Iterator[str]:
     for tick in ticks:
         if grid:
             yield line(tick.at, top, tick.at, bottom, "grid")
         yield line(tick.at, bottom, tick.at, bottom + 4, "axis")
         half = width_of(tick.label) / 2
         yield words(tick.label, min(max(tick.at, half), WIDTH - half), bottom + 17, "middle")
-    yield line(LEFT, bottom, RIGHT, bottom, "axis")
-    yield words(label, (LEFT + RIGHT) / 2, bottom + 35, "middle", "label")
+    yield line(left, bottom, RIGHT, bottom, "axis")
+    yield words(label, (left + RIGHT) / 2, bottom + 35, "middle", "label")
 
 
 def y_axis(scale: Scale, label: str) -> Iterator[str]:

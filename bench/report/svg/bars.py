@@ -18,7 +18,7 @@ def draw(plot: BarPlot) -> Drawing:
     totals = [sum(values[row] or 0.0 for values in plot.parts.values()) for row in range(len(plot.labels))]
     x = fitted(totals, LEFT, RIGHT - VALUE_ROOM, from_zero=True)
     bottom = ROW * len(plot.labels) + 6
-    parts = [*x_axis(x_ticks(x), plot.x_label, 0, bottom, grid=True)]
+    parts = [*x_axis(x_ticks(x), plot.x_label, 0, bottom, left=LEFT, grid=True)]
     for row in range(len(plot.labels)):
         parts += _row(plot, row, totals[row], x)
     legend = tuple(Entry(name, place, "box") for place, name in enumerate(plot.parts))

@@ -1,4 +1,5 @@
-"""Estimates with their intervals, above each other, around the value that means no difference."""
+"""Estimates with their intervals, above each other, around the value that means no difference. They are ratios, so the
+axis is logarithmic: half and double are equally far from 1."""
 
 from __future__ import annotations
 
@@ -16,9 +17,9 @@ MARK = {"better": 3, "worse": 4, "same": 0, "unresolved": 2}
 
 
 def draw(plot: Forest) -> Drawing:
-    x = fitted(_values(plot), LEFT, RIGHT - 8)
+    x = fitted(_values(plot), LEFT, RIGHT, log=True)
     bottom = ROW * len(plot.rows) + 6
-    parts = [*x_axis(x_ticks(x), plot.x_label, 0, bottom, grid=True)]
+    parts = [*x_axis(x_ticks(x), plot.x_label, 0, bottom, left=LEFT, grid=True)]
     parts.append(line(x(plot.neutral), 0, x(plot.neutral), bottom, "neutral"))
     for row, estimate in enumerate(plot.rows):
         parts += _row(estimate, ROW * row, x)

@@ -20,7 +20,7 @@ def draw(plot: Lanes) -> Drawing:
     left = max(width_of(label) for label, _ in plot.lanes) + 10
     x = fitted((span.end for span in spans), left, RIGHT, from_zero=True)
     bottom = TOP + LANE * len(plot.lanes) + 4
-    parts = [*x_axis(x_ticks(x), plot.x_label, TOP, bottom, grid=True)]
+    parts = [*x_axis(x_ticks(x), plot.x_label, TOP, bottom, left=left, grid=True)]
     for row in range(len(plot.lanes)):
         parts += _lane(plot, row, left, x, order)
     legend = tuple(Entry(name, place, "box") for name, place in order.items() if name in seen)
