@@ -12,7 +12,7 @@ from bench.report.blocks import Block, Code, Definitions, Finding, Notes, Report
 from bench.report.figures import Figure, Lanes
 from bench.report.glossary import Links
 from bench.report.svg.draw import draw
-from bench.report.svg.elements import Entry, colour, element, line, mark
+from bench.report.svg.elements import Entry, element, line, mark
 
 STYLE = Path(__file__).with_name("style.css")
 BADGES = ("valid", "suspect", "invalid", "better", "worse", "same", "unresolved", "missing", "pass", "warn", "fail")
@@ -98,15 +98,14 @@ def _cell(text: str) -> str:
 
 
 def _entry(entry: Entry) -> str:
-    """The sample that a legend shows of a series: a mark, a line, a dashed line or a box; or a mark of a verdict."""
-    css = colour(entry.place)
+    """The sample that a legend shows of a series."""
     match entry.kind:
-        case "mark":
-            sample = line(-8, 0, 8, 0, f"line {css}") + mark(0, 0, entry.place, f"mark {css}", entry.name)
-        case "line" | "dashed":
-            sample = line(-8, 0, 8, 0, f"line {css} {entry.kind}")
         case "box":
-            sample = element("rect", x=-6, y=-5, width=12, height=10, css=f"bar {css}")
-        case verdict:
-            sample = mark(0, 0, entry.place, f"mark {verdict}", entry.name)
+            sample = element("rect", x=-6, y=-5, width=12, height=10, css=f"bar {entry.css}")
+        case "point":
+            sample = mark(0, 0, entry.place, f"mark {entry.css}", entry.name)
+        case "mark":
+            sample = line(-8, 0, 8, 0, f"line {entry.css}") + mark(0, 0, entry.place, f"mark {entry.css}", entry.name)
+        case "line" | "dashed":
+            sample = line(-8, 0, 8, 0, f"line {entry.css} {entry.kind}")
     return element("li", element("svg", sample, viewBox="-8 -6 16 12", aria_hidden="true"), escape(entry.name))

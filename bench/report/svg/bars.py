@@ -21,7 +21,7 @@ def draw(plot: BarPlot) -> Drawing:
     parts = [*x_axis(x_ticks(x), plot.x_label, 0, bottom, left=LEFT, grid=True)]
     for row in range(len(plot.labels)):
         parts += _row(plot, row, totals[row], x)
-    legend = tuple(Entry(name, place, "box") for place, name in enumerate(plot.parts))
+    legend = tuple(Entry(name, place, "box", colour(place)) for place, name in enumerate(plot.parts))
     return Drawing(svg(bottom + 40, parts, plot.title), legend if len(legend) > 1 else ())
 
 

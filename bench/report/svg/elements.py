@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Literal
 
 WIDTH = 420
 """Of every drawing, in CSS pixels at its natural size."""
@@ -18,17 +19,18 @@ MARKS = (
     "M-1.4,-4H1.4V-1.4H4V1.4H1.4V4H-1.4V1.4H-4V-1.4H-1.4Z",
 )
 """Paths around (0, 0): circle, square, diamond, triangles, cross."""
-CHARACTER = 6.3
+CHARACTER = 6.9
 """Mean width of one at the drawings' font size, in pixels."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Of a legend: the place of a series decides its colour and mark."""
+    """Of a legend: the place of a series decides its mark, `css` its colour; `kind` is what is shown of it."""
 
     name: str
     place: int
-    kind: str = "mark"
+    kind: Literal["mark", "point", "line", "dashed", "box"]
+    css: str
 
 
 @dataclass(frozen=True)

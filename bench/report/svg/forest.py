@@ -24,7 +24,7 @@ def draw(plot: Forest) -> Drawing:
     for row, estimate in enumerate(plot.rows):
         parts += _row(estimate, ROW * row, x)
     seen = dict.fromkeys(estimate.verdict for estimate in plot.rows)
-    return Drawing(svg(bottom + 40, parts, plot.title), tuple(Entry(name, MARK[name], name) for name in seen))
+    return Drawing(svg(bottom + 40, parts, plot.title), tuple(Entry(name, MARK[name], "point", name) for name in seen))
 
 
 def _values(plot: Forest) -> Iterator[float]:

@@ -9,7 +9,7 @@ from bench.report.svg.axes import RIGHT
 from bench.report.svg.elements import Drawing, box, shortened, svg, width_of, words
 
 TOP, CELL, GAP = 24.0, 34.0, 2.0
-LIGHT_TEXT_ABOVE = 0.55
+LIGHT_TEXT_ABOVE = 0.65
 """Share of full colour from which dark words can no longer be read on it."""
 
 

@@ -23,7 +23,7 @@ def draw(plot: Lanes) -> Drawing:
     parts = [*x_axis(x_ticks(x), plot.x_label, TOP, bottom, left=left, grid=True)]
     for row in range(len(plot.lanes)):
         parts += _lane(plot, row, left, x, order)
-    legend = tuple(Entry(name, place, "box") for name, place in order.items() if name in seen)
+    legend = tuple(Entry(name, place, "box", colour(place)) for name, place in order.items() if name in seen)
     return Drawing(svg(bottom + 40, parts, plot.title), legend)
 
 

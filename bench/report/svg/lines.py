@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from typing import Literal
 
 from bench.report.figures import LinePlot, Series, Values
 from bench.report.svg.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, name_ticks, x_axis, x_ticks, y_axis
@@ -11,7 +12,7 @@ from bench.report.svg.elements import Drawing, Entry, colour, element, line, mar
 from bench.report.svg.scale import Scale, fitted, tick_label
 
 MAX_MARKS = 16
-"""Of a line; with more points it is drawn without."""
+"""Of a line; with more points it is drawn without, and so is a prediction, which was measured nowhere."""
 DODGE = 9.0
 """Pixels between the points of two series at one name."""
 
@@ -24,12 +25,18 @@ def draw(plot: LinePlot) -> Drawing:
     for place, series in enumerate(plot.series):
         shift = DODGE * (place - (len(plot.series) - 1) / 2) if plot.x_names else 0.0
         parts += _series(plot, series, place, x, y, shift)
-    legend = [Entry(series.name, place, _kind(series)) for place, series in enumerate(plot.series)]
+    legend = [Entry(s.name, place, _kind(plot, s), _css(s, place)) for place, s in enumerate(plot.series)]
     return Drawing(svg(HEIGHT, parts, plot.title), tuple(legend) if len(legend) > 1 else ())
 
 
-def _kind(series: Series) -> str:
+def _kind(plot: LinePlot, series: Series) -> Literal["point", "dashed", "line", "mark"]:
+    if series.is_points or plot.x_names:
+        return "point"
     return "dashed" if series.dashed else "line" if len(series.x) > MAX_MARKS else "mark"
+
+
+def _css(series: Series, place: int) -> str:
+    return "doubted" if series.doubted else colour(place)
 
 
 def _x_scale(plot: LinePlot) -> Scale:
@@ -52,11 +59,12 @@ def _limits(plot: LinePlot, y: Scale) -> Iterator[str]:
 
 
 def _series(plot: LinePlot, series: Series, place: int, x: Scale, y: Scale, shift: float) -> Iterator[str]:
-    css = "doubted" if series.doubted else colour(place)
+    css = _css(series, place)
     points = _points(plot, series, x, y, shift)
-    if not (series.is_points or plot.x_names):
+    kind = _kind(plot, series)
+    if kind != "point":
         yield from (_path(run, css, series.dashed, plot.steps) for run in _unbroken(points))
-    if len(points) <= MAX_MARKS or series.is_points:
+    if kind in ("point", "mark"):
         for i, point in enumerate(points):
             if point is not None:
                 faded = "doubted" if i in series.doubted_points else css
