@@ -36,7 +36,7 @@ class Clock(Frozen):
     """One moment on both clocks: `wall` is ISO 8601 UTC, `perf_ns` what the request times count in."""
 
     wall: str
-    perf_ns: int
+    perf_ns: int | None
 
 
 class Load(Frozen):
@@ -80,21 +80,22 @@ class Rates(Frozen):
 
 
 class Sums(Frozen):
-    prompt: int
-    cached: int
-    completion: int
+    prompt: int | None
+    cached: int | None
+    completion: int | None
 
 
 class StageResult(Frozen):
-    """One stage on one target over all rounds. `metrics` are pooled over the requests that ended well."""
+    """One stage on one target over all rounds. `metrics` are pooled over the requests that ended well. Without `load`
+    it was measured by another tool, whose words for it are the stage's name."""
 
     stage: str
     target: str
-    load: Stage
-    n_sent: int
-    n_ok: int
-    n_err: int
-    n_censored: int
+    load: Stage | None
+    n_sent: int | None
+    n_ok: int | None
+    n_err: int | None
+    n_censored: int | None
     sum: Sums
     rates: Rates
     metrics: dict[str, Distribution | None]
@@ -129,7 +130,7 @@ class Result(Frozen):
     created: Clock
     complete: bool
     environment: Environment
-    host_load: Load
+    host_load: Load | None
     model: ModelFile | None
     server_config: Deployment | None
     scenario: ScenarioText | None = None

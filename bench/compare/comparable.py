@@ -16,9 +16,11 @@ SAME: dict[str, Callable[[Result], object]] = {
 """What must be the same on both sides, by the name that a gate gives it."""
 
 
-def environment_class(result: Result) -> str:
+def environment_class(result: Result) -> str | None:
     """What of a machine decides its speed; not its libraries, since they may be what is compared."""
     host = result.environment
+    if host.cpu_model is None and host.affinity is None:
+        return None
     return f"{host.cpu_model}, {host.affinity} cores, CPU limit {host.cgroup_cpu}, memory limit {host.mem_max}"
 
 

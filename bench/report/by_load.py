@@ -29,13 +29,19 @@ def by_load(
 
 def differ_in_clients_only(result: Result) -> bool:
     loads = {stage.stage: stage.load for stage in result.stages}
-    same = {load.prompts for load in loads.values()}
-    return len(loads) > 1 and len(same) == 1 and len({load.concurrency for load in loads.values()}) == len(loads)
+    known = [load for load in loads.values() if load is not None]
+    same = {load.prompts for load in known}
+    different = {load.concurrency for load in known}
+    return len(loads) > 1 and len(same) == 1 and len(different) == len(loads)
+
+
+def clients(stage: StageResult) -> int:
+    """0 where another tool measured it and that is not told."""
+    return stage.load.concurrency if stage.load else 0
 
 
 def by_clients(result: Result, target: str) -> list[StageResult]:
-    stages = [stage for stage in result.stages if stage.target == target]
-    return sorted(stages, key=lambda stage: stage.load.concurrency)
+    return sorted((stage for stage in result.stages if stage.target == target), key=clients)
 
 
 def doubted(stages: Sequence[StageResult]) -> frozenset[int]:
@@ -49,6 +55,6 @@ def _names(result: Result) -> tuple[str, ...]:
 def _series(result: Result, target: str, of: Callable[[StageResult], Measured]) -> Series:
     stages = by_clients(result, target)
     over_clients = differ_in_clients_only(result)
-    x = tuple(s.load.concurrency if over_clients else _names(result).index(s.stage) for s in stages)
+    x = tuple(clients(s) if over_clients else _names(result).index(s.stage) for s in stages)
     y, low, high = zip(*map(of, stages), strict=True)
     return Series(target, tuple(map(float, x)), y, low, high, doubted_points=doubted(stages))

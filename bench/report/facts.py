@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import yaml
 
+from bench.environment import Environment
 from bench.report.blocks import Block, Code, Notes, Section
 from bench.result import Result, ScenarioText
 
@@ -14,7 +15,7 @@ def setting(result: Result) -> str:
     """One line: the model as it was served."""
     config = result.server_config
     if config is None:
-        return "against servers that were running already"
+        return "against servers that were running already" if result.host_load else f"measured by {result.command}"
     return f"{config.weights}, context {config.context_size}, {config.slots} slots, {config.threads} threads"
 
 
@@ -35,14 +36,24 @@ def _recipe(scenario: ScenarioText) -> Iterator[Block]:
 
 def _facts(result: Result) -> Iterator[str]:
     host = result.environment
-    yield f"{host.cpu_model}, {host.affinity} of {host.cores} cores, memory {host.mem_total}, Linux {host.kernel}"
-    yield f"Python {host.python}, " + ", ".join(f"{name} {found}" for name, found in host.libs.items() if found)
+    parts = (host.cpu_model, _of_cores(host), host.mem_total and f"memory {host.mem_total}", _linux(host))
+    yield ", ".join(part for part in parts if part) or "the machine is not known"
+    if host.python:
+        yield f"Python {host.python}, " + ", ".join(f"{name} {found}" for name, found in host.libs.items() if found)
     yield from (f"{package}: {words}" for package, words in host.llama_cpp_features.items() if words)
     scenario = f", scenario {result.scenario.hash[:12]}" if result.scenario else ""
     yield f"service at commit {host.service_git or 'unknown'}{scenario}, run {result.id[:12]}"
-    before, after = result.host_load.loadavg_before[0], result.host_load.loadavg_after[0]
-    yield f"load average (1 min) {before:.2f} before, {after:.2f} after"
+    if load := result.host_load:
+        yield f"load average (1 min) {load.loadavg_before[0]:.2f} before, {load.loadavg_after[0]:.2f} after"
     if result.scenario:
         yield f"{result.scenario.text.measure.rounds} rounds"
     if result.model:
         yield f"weights SHA-256 {result.model.sha256}"
+
+
+def _of_cores(host: Environment) -> str | None:
+    return f"{host.affinity} of {host.cores} cores" if host.affinity else None
+
+
+def _linux(host: Environment) -> str | None:
+    return f"Linux {host.kernel}" if host.kernel else None

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from bench.record import RequestRecord
 from bench.report.blocks import Block, Definitions, Section, Term
+from bench.report.by_load import clients
 from bench.report.figures import Ecdf, Figure
 from bench.report.swim_lanes import swim_lanes
 from bench.report.time_series import in_flight, token_rate
@@ -23,7 +24,7 @@ def sections(result: Result, records: Sequence[RequestRecord]) -> Iterator[Secti
     stages: dict[str, list[StageResult]] = {}
     for stage in result.stages:
         stages.setdefault(stage.stage, []).append(stage)
-    busiest = max(stages, key=lambda name: stages[name][0].load.concurrency, default=None)
+    busiest = max(stages, key=lambda name: clients(stages[name][0]), default=None)
     for name in sorted(stages, key=lambda name: name != busiest):
         by_target = {s.target: _of(records, s) for s in stages[name]}
         if any(by_target.values()):

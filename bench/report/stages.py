@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 from bench.report.blocks import Definitions, Notes, Section, Table, Term, number
 from bench.result import Result, StageResult
-from bench.scenario import Stage
 from bench.stats import required_samples
 
 HEADERS = (
@@ -43,21 +42,28 @@ def sections(result: Result) -> Iterator[Section]:
         doubted = frozenset(i for i, stage in enumerate(stages) if stage.verdict != "valid")
         table = Table(HEADERS, tuple(_row(stage) for stage in stages), doubted)
         notes = Notes((*_comparisons(result, name), *_too_few(stages), *_doubts(stages)))
-        yield Section(_title(stages[0].load), (table, notes))
+        yield Section(_title(stages[0]), (table, notes))
     if result.stages:
         yield Section("Terms", (Definitions(TERMS),))
 
 
-def _title(load: Stage) -> str:
+def _title(stage: StageResult) -> str:
+    load = stage.load
+    if load is None:
+        return stage.stage
     clients = f"{load.concurrency} client{'s' if load.concurrency > 1 else ''}"
     return f"{load.name}: {clients}, about {load.prompts.isl} tokens in, {load.prompts.osl} out"
 
 
 def _row(stage: StageResult) -> tuple[str, ...]:
     rates, ttft = stage.rates, stage.metrics.get("ttft_ms")
-    prefill = rates.prefill_tok_s if stage.load.concurrency == 1 else None
+    prefill = rates.prefill_tok_s if stage.load is None or stage.load.concurrency == 1 else None
     numbers = (rates.out_tok_s, rates.decode_tok_s, prefill, rates.ttft_p50_ms, ttft.p95 if ttft else None)
-    return (stage.target, *map(number, numbers), f"{stage.n_ok}/{stage.n_sent}", stage.verdict)
+    return (stage.target, *map(number, numbers), _count(stage), stage.verdict)
+
+
+def _count(stage: StageResult) -> str:
+    return "n/a" if stage.n_ok is None or stage.n_sent is None else f"{stage.n_ok}/{stage.n_sent}"
 
 
 def _comparisons(result: Result, stage: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.report.blocks import Definitions, Section, Term
-from bench.report.by_load import Measured, by_clients, by_load, differ_in_clients_only, doubted
+from bench.report.by_load import Measured, by_clients, by_load, clients, differ_in_clients_only, doubted
 from bench.report.figures import LinePlot, Series
 from bench.result import Result, StageResult
 
@@ -52,7 +52,7 @@ def _trade(result: Result) -> LinePlot:
         known = [s for s in by_clients(result, target) if s.rates.decode_tok_s is not None]
         x = tuple(stage.rates.decode_tok_s or 0.0 for stage in known)
         y = tuple(stage.rates.out_tok_s for stage in known)
-        labels = tuple(str(stage.load.concurrency) for stage in known)
+        labels = tuple(str(clients(stage)) for stage in known)
         series.append(Series(target, x, y, labels=labels, doubted_points=doubted(known)))
     return LinePlot(
         "Throughput against speed for one",

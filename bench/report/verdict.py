@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from bench.report.blocks import Finding
+from bench.report.by_load import clients
 from bench.result import Result, StageResult
 
 STATES = {"valid": "good", "suspect": "doubtful", "invalid": "bad"}
@@ -37,7 +38,7 @@ def _speed(result: Result) -> Iterator[Finding]:
     most = max(own, key=lambda stage: stage.rates.out_tok_s or 0.0)
     if most.rates.out_tok_s is not None:
         yield Finding("Highest throughput", f"{most.target}: {most.rates.out_tok_s:,.1f} out tok/s ({most.stage})")
-    alone = min(own, key=lambda stage: stage.load.concurrency)
+    alone = min(own, key=clients)
     decode, ttft = alone.rates.decode_tok_s, alone.rates.ttft_p50_ms
     if decode is not None and ttft is not None:
         words = f"{alone.target}: {decode:,.1f} decode tok/s after a TTFT of {ttft:,.0f} ms ({alone.stage})"
