@@ -37,8 +37,8 @@ def _row(estimate: Estimate, top: float, x: Scale) -> Iterator[str]:
     y, css = top + 24, estimate.verdict
     interval = "no interval"
     if estimate.low is not None and estimate.high is not None:
-        interval = f"{estimate.low:.2f} to {estimate.high:.2f}"
+        interval = f"{estimate.low:.3g} to {estimate.high:.3g}"
         yield line(x(estimate.low), y, x(estimate.high), y, f"whisker {css}")
     yield words(estimate.label, LEFT, top + 13)
-    yield words(f"{estimate.value:.2f}  ({interval})", RIGHT, top + 13, "end", "strong")
-    yield mark(x(estimate.value), y, MARK[css], f"mark {css}", f"{estimate.label}: {estimate.value:.3f}, {interval}")
+    yield words(f"{estimate.value:.3g}  ({interval})", RIGHT, top + 13, "end", "strong")
+    yield mark(x(estimate.value), y, MARK[css], f"mark {css}", f"{estimate.label}: {estimate.value:.3g}, {interval}")
