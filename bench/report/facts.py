@@ -12,7 +12,7 @@ def setting(result: Result) -> str:
     """One line: the model as it was served."""
     config = result.server_config
     if config is None:
-        return "against servers that were running already"
+        return "against servers that were running already" if result.targets else "on this host"
     return f"{config.weights}, context {config.context_size}, {config.slots} slots, {config.threads} threads"
 
 

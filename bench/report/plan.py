@@ -23,7 +23,7 @@ def sections(result: Result) -> Iterator[Section]:
 
 def _speeds(plan: Plan) -> Table:
     found = (
-        ("ceiling of this host", plan.ceiling),
+        ("roofline of this host", plan.ceiling),
         ("predicted from a few layers", plan.predicted),
         ("measured, all layers", plan.measured),
     )
@@ -37,8 +37,8 @@ def _row(name: str, speed: Speed) -> tuple[str, ...]:
 def _formulas(plan: Plan) -> tuple[str, ...]:
     peaks = plan.peaks
     return (
-        f"**ceiling**: prompts at {peaks.flops_s / 1e9:.0f} GFLOP/s (float32 sgemm), steps at"
-        f" {peaks.read_bytes_s / 1e9:.1f} GB/s, both measured just now. Integer kernels can beat the first.",
+        f"**roofline**: prompts at {peaks.flops_s / 1e9:.0f} GFLOP/s (float32 sgemm), steps at"
+        f" {peaks.read_bytes_s / 1e9:.1f} GB/s, both measured just now. Integer kernels, with AMX above all, can beat the first.",
         "**predicted**: the time of the same model with 2 and with 6 layers, extended in a straight line.",
         f"{peaks.threads} threads, llama.cpp's bare loop: a server costs a few per cent more.",
     )
