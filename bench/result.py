@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bench.deployment import Deployment
 from bench.environment import Environment
 from bench.errors import BenchError
+from bench.plan.result import Plan
+from bench.roofline.result import Roofline
 from bench.sample import HostUse
 from bench.scenario import Scenario, Stage, TargetSpec
 from bench.stats import Distribution
@@ -137,6 +139,8 @@ class Result(Frozen):
     targets: list[TargetSpec] = []
     stages: list[StageResult] = []
     ratios: list[Ratio] = []
+    roofline: Roofline | None = None
+    plan: Plan | None = None
     validity: list[Flag]
 
     def write(self, folder: Path) -> Path:

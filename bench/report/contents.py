@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from bench.record import RequestRecord
-from bench.report import facts, latency, requests, stages, throughput, verdict
+from bench.report import facts, latency, plan, requests, roofline, stages, throughput, verdict
 from bench.report.blocks import Block, Finding, Report, Section, Text, Verdict
 from bench.report.glossary import gathered
 from bench.result import Result
 
 FINDINGS: tuple[Callable[[Result], Iterator[Finding]], ...] = (verdict.findings,)
-PARTS: tuple[Callable[[Result], Iterator[Section]], ...] = (throughput.sections, latency.sections, stages.sections)
+PARTS: tuple[Callable[[Result], Iterator[Section]], ...] = (
+    throughput.sections,
+    latency.sections,
+    stages.sections,
+    roofline.sections,
+    plan.sections,
+)
 
 
 def report_of(result: Result, records: Sequence[RequestRecord] = ()) -> Report:

@@ -15,7 +15,9 @@ def setting(result: Result) -> str:
     """One line: the model as it was served."""
     config = result.server_config
     if config is None:
-        return "against servers that were running already" if result.host_load else f"measured by {result.command}"
+        if result.host_load is None:
+            return f"measured by {result.command}"
+        return "against servers that were running already" if result.targets else f"measured by bench {result.command}"
     return f"{config.weights}, context {config.context_size}, {config.slots} slots, {config.threads} threads"
 
 
