@@ -20,6 +20,7 @@ from core.errors import CoreError, InvalidRequest, ShuttingDown, UnknownRoute
 from core.inbox import Inbox
 from core.loader import Runner
 from core.metrics import Metrics
+from core.outcome import FAULT, ToldReply
 from core.registry import Registry
 from core.reply import Chunks, Form, FutureReply, Reply, TextReply, Whole
 from core.runners.backends import load_runner
@@ -85,21 +86,18 @@ class Service:
         Generation ends before `deadline`, with what there is then; what cannot even begin until then is refused.
         """
         route = route.strip("/").removeprefix("v1/")
-        model = payload.get("model") if isinstance(payload, dict) else None
-        status = "500"
+        tell = partial(self._count, route, payload.get("model") if isinstance(payload, dict) else None)
         try:
             if self._draining:
                 raise ShuttingDown("the service is shutting down", retry_after=5)
-            reply = self._open(route, payload, deadline)
-            status = "200"
-            return reply
+            return ToldReply(self._open(route, payload, deadline), tell, self.catalog.public)
         except CoreError as error:
-            status = str(error.status)
             error.message = self.catalog.public(error.message)
+            tell(error.status)
             raise
-        finally:
-            known = isinstance(model, str) and model in self.folder.configs
-            self.metrics.count_request(route if route in self._routes else "", str(model) if known else "", status)
+        except Exception:
+            tell(FAULT)
+            raise
 
     def update(self, folder: ModelsFolder) -> None:
         """Go on with what the models folder says now; see `Registry.update`."""
@@ -209,6 +207,12 @@ class Service:
             if runner.kind != "embedding":
                 raise InvalidRequest(f"{request.model} generates text; it cannot embed", param="model")
             yield cast("EmbeddingRunner", runner)
+
+    def _count(self, route: str, model: object, status: int) -> None:
+        """Only what there is becomes a label, since a label is kept for ever."""
+        name = model if isinstance(model, str) and model in self.folder.configs else ""
+        known = "models" if route.startswith("models/") else route if route in self._routes else ""
+        self.metrics.count_request(known, name, str(status))
 
     def _first_time(self, model: str) -> coldstart.Phases | None:
         """The ledger of the model's load, for its first reply."""
