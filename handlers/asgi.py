@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPMethod
 from typing import Any, Literal
 
 from starlette.exceptions import HTTPException
@@ -20,9 +21,9 @@ from core.errors import BodyTooLarge, CoreError
 from core.reply import Reply
 from core.service import Service
 from handlers.keys import KeyGuard
-from handlers.payload import payload_of, route_of
+from handlers.payload import payload_of
 from handlers.reply_response import ReplyResponse, error_response
-from handlers.routes import METHODS, no_route, wrong_method
+from handlers.routes import Target, find_target, no_route, wrong_method
 from handlers.time_limit import deadline_of
 
 logger = logging.getLogger("warmfn.http")
@@ -56,15 +57,6 @@ def create_app(
     return app
 
 
-_NAMED = {
-    "engines/{model:path}/chat/completions": "POST",
-    "engines/{model:path}/completions": "POST",
-    "engines/{model:path}/embeddings": "POST",
-    "models/{name:path}": "GET",
-}
-"""Routes that have a model's name in them, and their methods."""
-
-
 class _Routes:
     def __init__(self, get_service: Callable[[], Service], time_limits: Mapping[str, float], max_body: int) -> None:
         self._service = get_service
@@ -73,19 +65,19 @@ class _Routes:
         self._openers = ThreadPoolExecutor(OPENERS, thread_name_prefix="open")
 
     def all(self) -> list[Route]:
-        openai = [
-            Route(f"{prefix}/{route}", self.openai, methods=[method])
-            for prefix in ("/v1", "")
-            for route, method in (METHODS | _NAMED).items()
-        ]
         aliases = {"health": self.health, "ready": self.ready}
         health = [Route(f"/{name}{z}", endpoint) for name, endpoint in aliases.items() for z in ("", "z")]
-        return [*openai, *health, Route("/ping", self.ping), Route("/metrics", self.metrics)]
+        others = [Route("/ping", self.ping), Route("/metrics", self.metrics)]
+        return [*health, *others, Route("/{path:path}", self.openai, methods=list(HTTPMethod))]
 
     async def openai(self, request: Request) -> Response:
+        method, path = "GET" if request.method == "HEAD" else request.method, request.url.path
+        target = find_target(method, path)
+        if method != target.method:
+            raise wrong_method(method, path, target.method)
         deadline = deadline_of(request, self._time_limits)
         body = await self._body(request)
-        return ReplyResponse(await self._run(lambda: self._open(request, body, deadline)))
+        return ReplyResponse(await self._run(lambda: self._open(request, target, body, deadline)))
 
     async def health(self, request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -108,9 +100,10 @@ class _Routes:
             return "ready", details
         return "loading" if "loading" in details["models"].values() else "failed", details
 
-    def _open(self, request: Request, body: bytes, deadline: Deadline | None) -> Reply:
+    def _open(self, request: Request, target: Target, body: bytes, deadline: Deadline | None) -> Reply:
         service = self._service()
-        return service.open(route_of(request), payload_of(request, body, service.folder.configs), deadline)
+        payload = payload_of(request, body, in_path=target.model, models=service.folder.configs)
+        return service.open(target.route, payload, deadline)
 
     async def _body(self, request: Request) -> bytes:
         chunks, size = [], 0
@@ -133,8 +126,7 @@ async def _core_error(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        takes = "POST" if "POST" in (error.headers or {}).get("Allow", "") else "GET"
-        return error_response(wrong_method(request.method, request.url.path, takes))
+        return error_response(wrong_method(request.method, request.url.path, "GET"))  # of health and metrics
     return error_response(no_route(request.method, request.url.path))
 
 
