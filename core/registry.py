@@ -169,7 +169,7 @@ class Registry:
 
     def _wait(self, entry: _Entry, seconds: float) -> Runner:
         try:
-            return entry.future.result(seconds).runner
+            return entry.future.result(None if math.isinf(seconds) else seconds).runner
         except FutureTimeout:
             raise ModelLoading(f"{entry.config.name} is still loading", retry_after=5) from None
 

@@ -34,15 +34,16 @@ _lock = threading.Lock()
 _service: Service | None = None
 
 
-def service() -> Service:
+def service(*, patience: float = 30.0) -> Service:
     """This process's service. The first call reads the models folder and begins to load; later ones return at once.
+    `patience` as in `Service`.
 
     Raises BadSetting, ModelUnusable if there is no such folder, UnknownModel for a name to preload that is not in it.
     """
     global _service
     with _lock:
         if _service is None:
-            _service = _start(Settings.from_environ())
+            _service = _start(Settings.from_environ(), patience)
         return _service
 
 
@@ -67,7 +68,7 @@ def _begin_in_child() -> None:
         service()
 
 
-def _start(settings: Settings) -> Service:
+def _start(settings: Settings, patience: float) -> Service:
     coldstart.imported()
     set_up_logging(settings.debug)
     limit_openmp_spin()
@@ -75,7 +76,7 @@ def _start(settings: Settings) -> Service:
         logger.warning("WORKERS=%s: every worker holds all models in memory for itself", os.environ["WORKERS"])
     with coldstart.phase("folder", coldstart.process):
         folder = read_folder(settings.models, settings.folder_defaults)
-    service = Service(folder, prepare=partial(_pull, wanted=settings.pull))
+    service = Service(folder, prepare=partial(_pull, wanted=settings.pull), patience=patience)
     preload = _all(folder, settings.pull) if settings.preload is None else settings.preload
     service.registry.preload([*preload, *_installed(folder, settings.installs), *settings.pull])
     _watch(service, settings)
