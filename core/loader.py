@@ -75,36 +75,46 @@ class Loader:
         self._turns: list[threading.Thread] = []
         self._closed = False
 
-    def start(self, config: ModelConfig, into: Future[Loaded], *, fallback: ModelConfig | None = None) -> None:
-        """Settle `into` once the models that were prepared before this one are loaded.
+    def start(
+        self,
+        config: ModelConfig,
+        into: Future[Loaded],
+        phases: coldstart.Phases,
+        *,
+        fallback: ModelConfig | None = None,
+    ) -> None:
+        """Settle `into` once the models that were prepared before this one are loaded; `phases` becomes its ledger.
 
         A thread for each load, which ends with it: llama.cpp packs weights with an OpenMP team of the loading thread;
         while that team lives beside the engine's, libgomp sleeps at every barrier instead of spinning.
         """
-        arguments = (config, fallback, into)
+        arguments = (config, fallback, into, phases)
         threading.Thread(target=self._settle, args=arguments, name=f"load-{config.name}", daemon=True).start()
 
     def close(self) -> None:
         """What is still to be loaded, or being loaded, ends with ShuttingDown."""
         self._closed = True
 
-    def _settle(self, config: ModelConfig, fallback: ModelConfig | None, into: Future[Loaded]) -> None:
+    def _settle(
+        self, config: ModelConfig, fallback: ModelConfig | None, into: Future[Loaded], phases: coldstart.Phases
+    ) -> None:
         try:
-            into.set_result(self._load_or_fall_back(config, fallback))
+            with coldstart.recording(phases):
+                loaded = self._load_or_fall_back(config, fallback, phases)
+            into.set_result(loaded)
         except CoreError as error:
             into.set_exception(error)
 
-    def _load_or_fall_back(self, config: ModelConfig, fallback: ModelConfig | None) -> Loaded:
+    def _load_or_fall_back(self, config: ModelConfig, fallback: ModelConfig | None, phases: coldstart.Phases) -> Loaded:
         try:
-            return self._load_warm(config)
+            return self._load_warm(config, phases)
         except CoreError as error:
             if fallback is None or self._closed:
                 raise
-            return replace(self._load_warm(fallback), complaint=f"{KEPT}: {error.message}")
+            return replace(self._load_warm(fallback, phases), complaint=f"{KEPT}: {error.message}")
 
-    def _load_warm(self, config: ModelConfig) -> Loaded:
-        with coldstart.recording() as phases:
-            runner = self._load_explained(config)
+    def _load_warm(self, config: ModelConfig, phases: coldstart.Phases) -> Loaded:
+        runner = self._load_explained(config)
         gc.collect()
         gc.freeze()  # what a library brought stays; walking through it again would stop every stream for a moment
         phases["ready"] = coldstart.age()
@@ -125,7 +135,8 @@ class Loader:
 
     def _load_in_turn(self, config: ModelConfig) -> Runner:
         self._prepare(config)
-        self._await_turn()
+        with coldstart.phase("waiting"):
+            self._await_turn()
         if self._closed:
             raise ShuttingDown("the service is shutting down")
         runner = self._load(config)

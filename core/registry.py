@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.coldstart import Phases
+from core import coldstart
 from core.config.folder import ModelsFolder
 from core.config.model import ModelConfig
 from core.errors import ModelLoading, ModelUnusable, ShuttingDown, UnknownModel
@@ -38,7 +38,7 @@ class ModelStatus:
     state: State
     error: str | None = None
     runner: Runner | None = None
-    phases: Phases | None = None
+    phases: coldstart.Phases | None = None
 
 
 @dataclass(eq=False)
@@ -183,7 +183,7 @@ class Registry:
         config = self.config(name)
         if name not in self._entries:
             entry = self._entries[name] = _Entry(config)
-            self._loader.start(config, entry.future)
+            self._loader.start(config, entry.future, coldstart.asked())
         return self._entries[name]
 
     def _is_outdated(self, name: str, entry: _Entry) -> bool:
@@ -251,6 +251,15 @@ class Registry:
 
     def _succeed(self, old: _Entry, successor: _Entry | None) -> None:
         """Close `old` as soon as it is idle, then load its successor."""
+        phases = coldstart.asked()
+        with coldstart.phase("predecessor", phases):
+            self._close_when_idle(old)
+        if successor:
+            with self._lock:
+                fallback = old.loaded.config if old.loaded else None
+                self._loader.start(successor.config, successor.future, phases, fallback=fallback)
+
+    def _close_when_idle(self, old: _Entry) -> None:
         while not old.is_idle and not self._closed:
             time.sleep(POLL_SECONDS)
         with self._lock:
@@ -259,10 +268,6 @@ class Registry:
         if old.loaded and not was_closed:
             old.loaded.runner.close()
             logger.info("%s is closed: its files have changed", old.config.name)
-        if successor:
-            with self._lock:
-                fallback = old.loaded.config if old.loaded else None
-                self._loader.start(successor.config, successor.future, fallback=fallback)
 
 
 def _has_only_come(before: ModelConfig, now: ModelConfig) -> bool:

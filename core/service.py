@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -63,7 +64,7 @@ class Service:
         self.catalog = Catalog(self.registry)
         self.metrics = Metrics(self.catalog.starts)
         self._draining = False
-        self._answered: set[str] = set()
+        self._told: dict[str, coldstart.Phases] = {}
         self._routes: dict[str, Callable[[object, Deadline | None], Reply]] = {
             "chat/completions": self._chat,
             "completions": self._completions,
@@ -176,19 +177,23 @@ class Service:
             warnings=self._warn(request, runner.name),
             cancel=runner.engine.cancel,
             on_end=partial(self.metrics.observe, runner.name),
-            cold_start=self._first_time(runner.name),
+            cold_start=partial(self._cold_start, runner.name),
         )
 
     def _embeddings(self, payload: object, deadline: Deadline | None) -> Reply:
         request = EmbeddingRequest.parse(payload)
         deadline = request.within(deadline)
         with self._embedding_runner(request, deadline) as runner:
-            name = runner.name
+            name, submitted_at = runner.name, time.perf_counter()
             future = runner.embed(request.inputs(), dimensions=request.dimensions)
 
         def body(embedded: Embedded) -> dict[str, Any]:
             count = sum(embedded.num_tokens)
-            return replies.embeddings(name, embedded.vectors, count, request.encoding_format)
+            whole = replies.embeddings(name, embedded.vectors, count, request.encoding_format)
+            if load := self._cold_start(name):
+                load["first_vectors"] = time.perf_counter() - submitted_at
+                whole["timings"] = {"cold_start": coldstart.in_milliseconds(load)}
+            return whole
 
         return FutureReply(future, body, self._warn(request, name), deadline)
 
@@ -214,12 +219,13 @@ class Service:
         known = "models" if route.startswith("models/") else route if route in self._routes else ""
         self.metrics.count_request(known, name, str(status))
 
-    def _first_time(self, model: str) -> coldstart.Phases | None:
-        """The ledger of the model's load, for its first reply."""
-        if model in self._answered:
+    def _cold_start(self, model: str) -> coldstart.Phases | None:
+        """The ledger of the model's load, for the first reply that asks."""
+        load = self.registry.status(model).phases
+        if load is None or self._told.get(model) is load:
             return None
-        self._answered.add(model)
-        return self.registry.status(model).phases
+        self._told[model] = load
+        return load
 
     def _load(self, config: ModelConfig) -> Runner:
         runner = self._load_runner(config)
