@@ -36,12 +36,8 @@ def find_target(method: str, path: str) -> Target:
         route, model = engine["route"], engine["model"]
     takes = METHODS.get("models" if route.startswith("models/") else route)
     if takes is None:
-        raise no_route(method, path)
+        raise UnknownRoute(f"{method} {path}: there is no such route; see /v1/models and the README")
     return Target(route, takes, model)
-
-
-def no_route(method: str, path: str) -> UnknownRoute:
-    return UnknownRoute(f"{method} {path}: there is no such route; see /v1/models and the README")
 
 
 def wrong_method(method: str, path: str, takes: str) -> MethodNotAllowed:

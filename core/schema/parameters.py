@@ -107,7 +107,8 @@ def _explain(error: ValidationError) -> InvalidRequest:
 
 def _in_our_words(message: str) -> str:
     message = message.removeprefix("Value error, ").replace("Field required", "is missing")
-    return message.replace("Input should be", "must be").replace("Input should", "must")
+    message = message.replace("Input should be", "must be").replace("Input should", "must")
+    return message.replace("List should", "must").replace(" after validation", "")
 
 
 def _path(location: tuple[int | str, ...]) -> list[str]:
