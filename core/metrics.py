@@ -29,7 +29,7 @@ class Metrics:
         self._first_token = self._histogram("first_token_seconds", "From acceptance to the first token")
         self._running = self._gauge("running_sequences", "Sequences that have a seat", "model")
         self._waiting = self._gauge("waiting_sequences", "Accepted sequences without a seat", "model")
-        self._cold_start = self._gauge("cold_start_seconds", "Phases of the process's start", "model", "phase")
+        self._cold_start = self._gauge("cold_start_seconds", "Phases of the start and of each load", "model", "phase")
 
     def text(self) -> bytes:
         for model, phases in self._starts().items():

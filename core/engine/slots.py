@@ -75,10 +75,6 @@ class Slots:
     def has_seat(self) -> bool:
         return self.num_running < self.num_slots
 
-    @property
-    def num_free_cells(self) -> int:
-        return self._cells.num_free
-
     def claim(self, seq: Sequence) -> bool:
         """Seat `seq` on the longest cached prefix; False if it does not fit now.
 
