@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from core.engine.slots import Slots, common_prefix
+from core.engine.prefix import common_prefix
+from core.engine.slots import Slots
 from tests.fakes import FakeDecoder, sequence
 
 
