@@ -16,9 +16,9 @@ from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 
 from core.engine.batch import Batch
+from core.engine.mirror import KVCache
 from core.engine.scheduler import Scheduler
 from core.engine.sequence import Sampling, Sequence, Update
-from core.engine.slots import KVCache
 from core.errors import CoreError, DecodeFailed, QueueFull, ShuttingDown
 
 logger = logging.getLogger("warmfn.engine")
