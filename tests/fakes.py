@@ -126,6 +126,19 @@ class FakeDecoder:
         return sampled
 
 
+class Stored:
+    """A prefix outside the cache, as a FakeDecoder gives it away; of a sliding window only from `first` on."""
+
+    def __init__(self, tokens: Tokens[int], *, first: int = 0, is_damaged: bool = False) -> None:
+        self.tokens = list(tokens)
+        self.num_reads = 0
+        self._state = None if is_damaged else bytearray(pickle.dumps((first, self.tokens[first:])))
+
+    def read(self) -> bytearray | None:
+        self.num_reads += 1
+        return self._state
+
+
 def fail_decode() -> None:
     raise DecodeFailed("llama_decode returned -3")
 

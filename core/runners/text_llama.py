@@ -105,7 +105,7 @@ def context_settings(config: ModelConfig, model: LlamaModel, limits: Limits) -> 
 
 def micro_batch(num_heads: int, context_size: int) -> int:
     """Rows in one pass, so that their float32 scores at the longest context fit in MAX_SCORES_BYTES."""
-    rows = MAX_SCORES_BYTES // (4 * num_heads * context_size)
+    rows = MAX_SCORES_BYTES // (4 * max(num_heads, 1) * context_size)
     return min(MICRO_BATCH, max(64, rows // 64 * 64))
 
 
@@ -127,7 +127,8 @@ def plan_limits(config: ModelConfig, model: LlamaModel, memory: int | None) -> L
             f"{config.name}: a context_size of {context_size} is too small: give at least {MIN_CONTEXT}"
         )
     slots = config.slots or DEFAULT_SLOTS
-    room = memory // 2 // model.kv_bytes_per_token if memory is not None else slots * context_size
+    per_token = max(model.kv_bytes_per_token, 1)  # a recurrent model has no cells, but one state for each sequence
+    room = memory // 2 // per_token if memory is not None else slots * context_size
     if config.kv == "split" and config.kv_tokens:
         raise ModelUnusable(f"{config.name}: kv_tokens sizes one pool for all slots: leave it out, or say kv: unified")
     prefers_pool = model.is_offloaded or config.kv_tokens is not None or slots * context_size > room
@@ -147,7 +148,7 @@ def plan_limits(config: ModelConfig, model: LlamaModel, memory: int | None) -> L
         kv_tokens=kv_tokens,
         min_copy=1 if unified else MIN_COPY,
         max_batch=batch_rows(config.parameters.batch, on_gpu=model.is_offloaded),
-        max_scores=MAX_SCORES // model.num_heads if attention_of(config, model) == "off" else None,
+        max_scores=MAX_SCORES // max(model.num_heads, 1) if attention_of(config, model) == "off" else None,
         default_max_tokens=config.default_max_tokens or DEFAULT_MAX_TOKENS,
         max_queue=DEFAULT_MAX_QUEUE if config.max_queue is None else config.max_queue,
     )

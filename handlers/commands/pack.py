@@ -49,12 +49,9 @@ def _run(arguments: argparse.Namespace) -> int:
     from core.compute import limit_openmp_spin
     from core.config.folder import read_folder
     from core.packer import make_packs
-    from handlers.boot import set_up_logging
 
-    settings = Settings.from_environ()
-    set_up_logging(settings.debug)
     limit_openmp_spin()
-    folder = read_folder(arguments.models, settings.folder_defaults)
+    folder = read_folder(arguments.models, Settings.from_environ().folder_defaults)
     if arguments.name not in folder.configs:
         raise UnknownModel(f"there is no model {arguments.name!r} in {arguments.models}: see `warmfn models`")
     for made in make_packs(folder.configs[arguments.name], arguments.out):
