@@ -27,6 +27,7 @@ class _Writer(gguf.GGUFWriter):
         self.add_token_scores([0.0] * len(self._tokens))
         normal, control, byte = gguf.TokenType.NORMAL, gguf.TokenType.CONTROL, gguf.TokenType.BYTE
         self.add_token_types([normal, control, control, *[byte] * 256])
+        self.add_add_space_prefix(False)
         self.add_bos_token_id(1)
         self.add_eos_token_id(2)
         self.add_unk_token_id(0)
