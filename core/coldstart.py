@@ -2,9 +2,9 @@
 
 `process` has what happens once, before any model: `interpreter`, from the process's beginning to the first import of
 `core`, the host's own imports among it; `imports`, until a host sets out to serve; `folder`, reading the models' YAML
-files. A load has `libraries`, `weights`, `context`, `warm_up` as far as its runner knows them, and `pack_restore`, which
-is a part of its warm-up; `ready`, the age of the process when it is there; and `first_token`, which its first request
-waited for.
+files. A load has `libraries`, `weights`, `context`, `warm_up` as far as its runner knows them, and `pack_restore`, a
+part of its warm-up; `ready`, the age of the process when it is there; and `first_token`, which its first request waited
+for.
 
 Imported by `core/__init__.py`, so that the clock is read as early as can be.
 """
