@@ -6,30 +6,23 @@ stage has ended, and `result()` summarises what there is.
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import os
-import time
-import uuid
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.deployment import Deployment
-from bench.environment import read_environment
 from bench.errors import BenchError
-from bench.result import Clock, Flag, Load, ModelFile, Result, ScenarioText
+from bench.record import REQUESTS_FILE
+from bench.result import Result, ScenarioText
 from bench.sample import Readings, Sample
 from bench.scenario import Prompts, Scenario, Stage
+from bench.session import Session
 from bench.summary import ratios, summarise
-from bench.targets import Target
+from bench.targets.make import Target
 from bench.validity import doubts_of_builds
 from bench.workload import prompts
 
-REQUESTS_FILE = "requests.jsonl"
 WARMUP_TOKENS = 8
-INCOMPLETE = Flag(code="incomplete", severity="invalid", text="the run was stopped before its end")
 
 Progress = Callable[[str, int], None]
 """Told what happens now, and by how many requests the run has advanced."""
@@ -37,14 +30,13 @@ Progress = Callable[[str, int], None]
 
 class Run:
     def __init__(self, scenario: Scenario, targets: Sequence[Target], out: Path, on_progress: Progress) -> None:
-        self.id = uuid.uuid4().hex
         self.complete = False
         self._scenario = scenario
         self._targets = targets
         self._out = out
         self._on_progress = on_progress
         self._samples: list[Sample] = []
-        self._loadavg = os.getloadavg()
+        self._session = Session("run", scenario.name)
 
     async def measure(self) -> None:
         """Start every target, go through the rounds, stop every target; also when cancelled in between."""
@@ -82,7 +74,7 @@ class Run:
             raise BenchError(f"{target.spec.name} fails already at warm-up: {failed[0].err}")
 
     def _prompts(self, stage: Stage, part: str, count: int) -> list[str]:
-        return prompts(stage, seed=self._scenario.workload.sampling.seed, run=self.id, part=part, count=count)
+        return prompts(stage, seed=self._scenario.workload.sampling.seed, run=self._session.id, part=part, count=count)
 
     def _read(self, target: Target) -> Readings:
         others = [other.cpu_seconds() for other in self._targets if other is not target]
@@ -96,31 +88,20 @@ class Run:
     def result(self, deployment: Deployment | None) -> Result:
         """The summary so far. Hashes the weights, so not while anything is measured."""
         stages = summarise(self._samples, self._scenario)
-        environment = read_environment()
-        builds = doubts_of_builds(environment.llama_cpp_features, self._scenario.targets)
-        return Result(
-            id=self.id,
-            created=Clock(wall=datetime.now(UTC).isoformat(), perf_ns=time.perf_counter_ns()),
+        result = self._session.result(
             complete=self.complete,
+            model_name=self._scenario.model,
+            deployment=deployment,
             scenario=ScenarioText(hash=self._scenario.hash, text=self._scenario),
-            environment=environment,
-            host_load=Load(loadavg_before=self._loadavg, loadavg_after=os.getloadavg()),
-            model=_model_file(Path(deployment.weights)) if deployment else None,
-            server_config=deployment and dataclasses.replace(deployment, weights=Path(deployment.weights).name),
             targets=list(self._scenario.targets),
             stages=stages,
             ratios=ratios(stages, self._scenario),
-            validity=builds if self.complete else [INCOMPLETE, *builds],
         )
+        builds = doubts_of_builds(result.environment.llama_cpp_features, self._scenario.targets)
+        return result.model_copy(update={"validity": [*result.validity, *builds]})
 
 
 def _rotated(targets: Sequence[Target], number: int) -> list[Target]:
     """Each round begins with another target, so that none always runs on the machine the last one left."""
     start = number % len(targets)
     return [*targets[start:], *targets[:start]]
-
-
-def _model_file(path: Path) -> ModelFile:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return ModelFile(file=path.name, sha256=digest, size_bytes=path.stat().st_size)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.ceiling import Ceiling
 from bench.deployment import read_deployment
 from bench.errors import BenchError
+from bench.targets.ceiling import Ceiling
 
 
 @pytest.mark.weights

@@ -7,6 +7,7 @@ the batch; what comes out is one sampled token for each chunk that wants one.
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from core.errors import DecodeFailed, ModelUnusable
 from core.llama.model import LlamaModel
 from core.llama.sampler import Sampler
 from core.llama.state import build, restore_state, save_state
+from core.llama.threads import Threads
 
 logger = logging.getLogger("warmfn.llama")
 
@@ -92,6 +94,8 @@ class LlamaContext:
         self._memory = lib.llama_get_memory(self._handle)
         self._batch = lib.llama_batch_init(settings.max_batch, 0, 1)
         self._samplers: dict[Sequence, Sampler] = {}
+        governed = not model.is_offloaded
+        self._threads = Threads(settings.threads, settings.threads_batch, governed=governed, name=model.path.name)
 
     @property
     def pieces(self) -> list[bytes]:
@@ -142,10 +146,16 @@ class LlamaContext:
     def decode(self, batch: Batch) -> list[int]:
         self._fill(batch)
         with turnstile.turn():
-            status = lib.llama_decode(self._handle, self._batch)
-            if status:
-                raise DecodeFailed(f"llama_decode returned {status} for a batch of {batch.num_tokens} tokens")
+            self._compute(batch.num_tokens)
             return self._sample(batch)
+
+    def _compute(self, rows: int) -> None:
+        threads = self._threads.of(rows)
+        lib.llama_set_n_threads(self._handle, threads, threads)
+        started = time.perf_counter()
+        if status := lib.llama_decode(self._handle, self._batch):
+            raise DecodeFailed(f"llama_decode returned {status} for a batch of {rows} tokens")
+        self._threads.observe(rows, time.perf_counter() - started)
 
     def _fill(self, batch: Batch) -> None:
         raw = self._batch

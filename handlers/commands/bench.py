@@ -16,4 +16,4 @@ def add_command(commands: Commands, *, chosen: bool) -> None:
         from bench import cli as bench
 
         bench.add_arguments(command)
-        command.set_defaults(command=bench.run)
+        command.set_defaults(command=bench.run_command)

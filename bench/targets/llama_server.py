@@ -1,4 +1,4 @@
-"""llama.cpp's own C++ server, for a bench to measure: `python -m bench.llama_server PORT FLASH_ATTENTION JSON`.
+"""llama.cpp's own C++ server, for a bench to measure: `python -m bench.targets.llama_server PORT FLASH_ATTENTION JSON`.
 
 JSON is a `Deployment`. What that does not name stays at the server's own defaults. The server comes from xllamacpp,
 whose wheel is compiled for AVX2; the environment variable LLAMA_SERVER names the program of another build, such as one

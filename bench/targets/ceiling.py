@@ -1,7 +1,7 @@
-"""The bare decode loop in a process of its own: `python -m bench.ceiling JSON`, one job per line of standard input.
+"""The bare decode loop in a process of its own: `python -m bench.targets.ceiling JSON`, JSON being a `Deployment`.
 
-A job is `{"prompts": [...], "concurrency": B, "num_tokens": N}`. The answer is one line: the runs it took, B prompts at
-a time. An empty line is answered when the model is ready.
+One job per line of standard input: `{"prompts": [...], "concurrency": B, "num_tokens": N}`. The answer is one line: the
+runs it took, B prompts at a time. An empty line is answered when the model is ready.
 """
 
 from __future__ import annotations

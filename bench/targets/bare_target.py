@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.ceiling import LockstepRun
 from bench.deployment import Deployment
-from bench.process import ChildProcess
 from bench.sample import Sample
 from bench.scenario import TargetSpec
+from bench.targets.ceiling import LockstepRun
+from bench.targets.process import ChildProcess
 
 
 class BareTarget:
@@ -22,7 +22,7 @@ class BareTarget:
         self._process: ChildProcess | None = None
 
     async def start(self) -> None:
-        command = [sys.executable, "-m", "bench.ceiling", self._deployment.to_json()]
+        command = [sys.executable, "-m", "bench.targets.ceiling", self._deployment.to_json()]
         self._process = await ChildProcess.start(self.spec.name, command, self._log, answers=True)
         await self._process.ask("")
 

@@ -14,10 +14,10 @@ import aiohttp
 
 from bench.client import StreamingClient
 from bench.errors import BenchError
-from bench.load import closed_loop
-from bench.process import ChildProcess
+from bench.load.closed import closed_loop
 from bench.sample import Sample
 from bench.scenario import TargetSpec, Workload
+from bench.targets.process import ChildProcess
 
 START_SECONDS = 600.0
 POLL_SECONDS = 0.1

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from bench.bare_target import BareTarget
 from bench.deployment import Deployment
-from bench.http_target import HttpTarget, ServerProgram
 from bench.sample import Sample
 from bench.scenario import Scenario, TargetSpec
+from bench.targets.bare_target import BareTarget
+from bench.targets.http_target import HttpTarget, ServerProgram
 
 
 class Target(Protocol):
@@ -55,5 +55,5 @@ def _ours(models: Path, deployment: Deployment) -> ServerProgram:
 
 
 def _llama_server(deployment: Deployment, flash_attention: str) -> ServerProgram:
-    serve = [sys.executable, "-m", "bench.llama_server"]
+    serve = [sys.executable, "-m", "bench.targets.llama_server"]
     return ServerProgram(lambda port: [*serve, str(port), flash_attention, deployment.to_json()], ready="/health")

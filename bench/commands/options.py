@@ -1,0 +1,72 @@
+"""What the bench's commands share: options, where results go, how a command ends."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bench.errors import BenchError
+from bench.record import read_records
+from bench.report.blocks import Report
+from bench.report.contents import report_of
+from bench.report.html import html
+from bench.report.markdown import markdown
+from bench.report.terminal import print_report
+from bench.result import FILE_NAME, Result
+
+RESULTS = Path("bench/results")
+REPORT_NAME = "report"
+EXIT_INTERRUPTED = 130
+
+
+def add_out_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--out", type=Path, metavar="DIR", help=f"default: {RESULTS}/<time>-<name>")
+
+
+def out_folder(chosen: Path | None, name: str) -> Path:
+    """Made if need be. Raises BenchError for one that holds something already."""
+    folder = chosen or RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise BenchError(f"{folder} already holds files, perhaps of another run: choose another --out")
+    return folder
+
+
+def write(result: Result, folder: Path) -> None:
+    """The result and its reports."""
+    result.write(folder)
+    write_report(result, folder)
+
+
+def write_report(result: Result, folder: Path) -> None:
+    write_pages(report_of(result, read_records(folder)), folder, REPORT_NAME)
+
+
+def write_pages(report: Report, folder: Path, name: str) -> None:
+    """As Markdown and as HTML."""
+    (folder / f"{name}.md").write_text(markdown(report), encoding="utf-8")
+    (folder / f"{name}.html").write_text(html(report), encoding="utf-8")
+
+
+def show(result: Result, folder: Path, **headline: Any) -> None:
+    """The report on the terminal; the last line is a JSON object for programs."""
+    print_report(report_of(result), Console())
+    names = {"result": FILE_NAME, "report": f"{REPORT_NAME}.md", "html": f"{REPORT_NAME}.html"}
+    paths = {key: str(folder / name) for key, name in names.items()}
+    print(json.dumps(paths | {"complete": result.complete} | headline))
+
+
+def exit_status(result: Result) -> int:
+    return 0 if result.complete else EXIT_INTERRUPTED
+
+
+def progress_bar() -> Progress:
+    """Drawn only when something ends: one that animates would be a busy neighbour of what is measured."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True), auto_refresh=False)

@@ -1,0 +1,94 @@
+"""`warmfn bench run`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+from pathlib import Path
+
+from bench.commands.options import add_out_option, exit_status, out_folder, progress_bar, show, write
+from bench.deployment import Deployment, read_deployment
+from bench.result import Result, read_result
+from bench.roofline.peaks import Peaks, measure_peaks
+from bench.roofline.stages import roofline
+from bench.run import Run
+from bench.scenario import Scenario, read_scenario
+from bench.targets.make import make_targets
+from core.gguf import read_header
+from handlers.commands.options import Commands, add_models_option
+
+
+def add_command(commands: Commands) -> None:
+    command = commands.add_parser(
+        "run",
+        help="measure a scenario",
+        description="Measure a scenario: every target in turn, round after round. Ctrl-C keeps what was measured. The "
+        "last line on standard output is a JSON object with the paths of result and report and the ratios.",
+    )
+    command.add_argument("scenario", type=Path, metavar="SCENARIO.yaml")
+    command.add_argument("--target", action="append", metavar="NAME", help="only this target (may be repeated)")
+    command.add_argument("--rounds", type=int, metavar="N", help="instead of the scenario's")
+    add_models_option(command)
+    add_out_option(command)
+    command.set_defaults(bench=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    scenario = read_scenario(args.scenario)
+    if args.target:
+        scenario = scenario.restricted_to(args.target)
+    if args.rounds is not None:
+        scenario = scenario.with_rounds(args.rounds)
+    started_here = any(target.started_here for target in scenario.targets)
+    deployment = read_deployment(args.models, scenario.model) if started_here else None
+    out = out_folder(args.out, scenario.name)
+    peaks = measure_peaks(deployment.threads) if deployment else None
+    _measure(scenario, args.models, deployment, peaks, out)
+    result = read_result(out)
+    show(result, out, ratios=_ratios(result))
+    return exit_status(result)
+
+
+def _measure(scenario: Scenario, models: Path, deployment: Deployment | None, peaks: Peaks | None, out: Path) -> None:
+    """Measure and write the result, also of a run that fails or is stopped."""
+    targets = make_targets(scenario, models=models, deployment=deployment, out=out)
+    with progress_bar() as progress:
+        requests = sum(stage.requests for stage in scenario.load) * scenario.measure.rounds * len(targets)
+        task = progress.add_task("", total=requests)
+
+        def on_progress(words: str, advance: int) -> None:
+            progress.update(task, description=words, advance=advance, refresh=True)
+
+        run = Run(scenario, targets, out, on_progress)
+        try:
+            asyncio.run(_until_terminated(run))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            progress.console.print("stopped; what was measured is kept")
+        finally:
+            write(_with_roofline(run.result(deployment), deployment, peaks), out)
+
+
+def _with_roofline(result: Result, deployment: Deployment | None, peaks: Peaks | None) -> Result:
+    """Only where the weights are here to be counted."""
+    if deployment is None or peaks is None:
+        return result
+    use = roofline(result, read_header(Path(deployment.weights)), peaks, deployment.slots)
+    return result.model_copy(update={"roofline": use})
+
+
+async def _until_terminated(run: Run) -> None:
+    """SIGTERM ends a run as Ctrl-C does: children are stopped, the result is written."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await run.measure()
+
+
+def _ratios(result: Result) -> dict[str, dict[str, float | None]]:
+    """By stage, then by what is compared."""
+    ratios: dict[str, dict[str, float | None]] = {}
+    for ratio in result.ratios:
+        key = f"{ratio.subject}/{ratio.baseline} {ratio.metric}"
+        ratios.setdefault(ratio.stage, {})[key] = ratio.ratio and round(ratio.ratio, 3)
+    return ratios

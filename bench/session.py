@@ -1,0 +1,62 @@
+"""What every measuring command notes of itself, so that its numbers can be judged and repeated."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import time
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.deployment import Deployment
+from bench.environment import read_environment
+from bench.result import Clock, Flag, Load, ModelFile, Result
+
+INCOMPLETE = Flag(code="incomplete", severity="invalid", text="the run was stopped before its end")
+
+
+class Session:
+    """Opened before the first measurement; `result` closes it with what was measured."""
+
+    def __init__(self, command: str, name: str) -> None:
+        """`command` is the bench's subcommand, `name` what was measured in its user's words."""
+        self.id = uuid.uuid4().hex
+        self._command = command
+        self._name = name
+        self._loadavg = os.getloadavg()
+
+    def result(
+        self,
+        *,
+        complete: bool,
+        model_name: str | None = None,
+        deployment: Deployment | None = None,
+        validity: list[Flag] | None = None,
+        **parts: Any,
+    ) -> Result:
+        """`parts` are the fields of `Result` that this command fills. Hashes the weights, so not while anything is
+        measured."""
+        doubts = validity or []
+        return Result(
+            id=self.id,
+            command=self._command,
+            name=self._name,
+            model_name=model_name or (deployment.name if deployment else None),
+            created=Clock(wall=datetime.now(UTC).isoformat(), perf_ns=time.perf_counter_ns()),
+            complete=complete,
+            environment=read_environment(),
+            host_load=Load(loadavg_before=self._loadavg, loadavg_after=os.getloadavg()),
+            model=_model_file(Path(deployment.weights)) if deployment else None,
+            server_config=deployment and dataclasses.replace(deployment, weights=Path(deployment.weights).name),
+            validity=doubts if complete else [INCOMPLETE, *doubts],
+            **parts,
+        )
+
+
+def _model_file(path: Path) -> ModelFile:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return ModelFile(file=path.name, sha256=digest, size_bytes=path.stat().st_size)
