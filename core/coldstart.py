@@ -3,9 +3,9 @@
 `process` has what happens once, before any model: `interpreter`, from the process's beginning to the first import of
 `core`, the host's own imports among it; `imports`, until a host sets out to serve; `folder`, reading the models' YAML
 files. A load has what it went through of: `predecessor`, until the version before an edit was idle and closed; `pull`;
-`read_ahead`; `waiting`, for the loads before it; `libraries`, `weights`, `context`, `warm_up`. Two are no spans but the
-age of the process: `asked`, when the load was asked for, and `ready`, when the model was there. Last comes what the
-first request waited for: `first_token` or `first_vectors`.
+`read_ahead`; `waiting`, for the loads before it; `libraries`, `weights`, `context`, `warm_up`, and `pack_restore` as a
+part of that. Two are no spans but the age of the process: `asked`, when the load was asked for, and `ready`, when the
+model was there. Last comes what the first request waited for: `first_token` or `first_vectors`.
 
 Imported by `core/__init__.py`, so that the clock is read as early as can be.
 """

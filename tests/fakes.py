@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 import zlib
 from collections.abc import Callable
 from collections.abc import Sequence as Tokens
 
 from core.engine.batch import Batch
+from core.engine.prefix import StoredPrefix
 from core.engine.scheduler import Scheduler
 from core.engine.sequence import Sequence, Update
 from core.engine.slots import Slots
@@ -30,13 +32,19 @@ def completion(prompt: Tokens[int], count: int) -> list[int]:
 
 
 class FakeDecoder:
-    """A decoder with a KV cache of its own: cells hold (position, token) and the ids that read them."""
+    """A decoder with a KV cache of its own: cells hold (position, token) and the ids that read them.
 
-    def __init__(self, *, num_cells: int = 256, max_batch: int = 16, unified: bool = True) -> None:
+    With a `window` no id keeps cells that its next token would not look at.
+    """
+
+    def __init__(
+        self, *, num_cells: int = 256, max_batch: int = 16, unified: bool = True, window: int | None = None
+    ) -> None:
         self.pieces = [f"{token} ".encode() for token in range(VOCABULARY)]
         self.cells: list[tuple[int, int, set[int]]] = []
         self.num_cells = num_cells
         self.unified = unified
+        self.window = window
         self.max_batch = max_batch
         self.batches: list[Batch] = []
         self.opened: set[Sequence] = set()
@@ -45,8 +53,26 @@ class FakeDecoder:
     def held(self, seq_id: int) -> list[int]:
         """The tokens of an id, by position; positions must have no holes and no doubles."""
         cells = sorted((position, token) for position, token, readers in self.cells if seq_id in readers)
-        assert [position for position, _ in cells] == list(range(len(cells)))
+        positions = [position for position, _ in cells]
+        assert positions == list(range(positions[0], positions[-1] + 1) if positions else [])
+        assert self.window or not positions or positions[0] == 0
         return [token for _, token in cells]
+
+    def first(self, seq_id: int) -> int:
+        return min((position for position, _, readers in self.cells if seq_id in readers), default=-1)
+
+    def save(self, seq_id: int) -> bytearray:
+        return bytearray(pickle.dumps((self.first(seq_id), self.held(seq_id))))
+
+    def restore(self, seq_id: int, prefix: StoredPrefix) -> bool:
+        assert not self.held(seq_id), "the target of a restore must be empty"
+        state = prefix.read()
+        if state is None:
+            return False
+        first, tokens = pickle.loads(state)
+        self.cells += [(first + offset, token, {seq_id}) for offset, token in enumerate(tokens)]
+        assert len(self.cells) <= self.num_cells, "the KV pool is over-full"
+        return True
 
     def open(self, seq: Sequence) -> None:
         assert seq not in self.opened
@@ -54,6 +80,13 @@ class FakeDecoder:
 
     def close(self, seq: Sequence) -> None:
         self.opened.discard(seq)
+
+    def slide(self, seq_id: int, length: int) -> None:
+        """Drop what no later token looks at."""
+        for position, _, readers in self.cells:
+            if self.window and position <= length - self.window:
+                readers.discard(seq_id)
+        self.cells = [cell for cell in self.cells if cell[2]]
 
     def keep(self, seq_id: int, num_tokens: int) -> None:
         for position, _, readers in self.cells:
@@ -78,16 +111,32 @@ class FakeDecoder:
             seq_id = chunk.seq.slot_id
             assert seq_id is not None, "a row of an unclaimed slot"
             assert chunk.seq in self.opened
-            assert len(self.held(seq_id)) == chunk.start, "wrong position"
+            held = len(self.held(seq_id))
+            assert max(self.first(seq_id), 0) + held == chunk.start, "wrong position"
+            assert held >= min(chunk.start, (self.window or chunk.start) - 1), "a hole in the window"
             for position in range(chunk.start, chunk.end):
                 self.cells.append((position, chunk.seq.tokens[position], {seq_id}))
             assert len(self.cells) <= self.num_cells, "the KV pool is over-full"
             if chunk.wants_token:
-                sampled.append(next_token(self.held(seq_id)))
+                sampled.append(next_token(self.held(seq_id)[-self.window :] if self.window else self.held(seq_id)))
+            self.slide(seq_id, chunk.end)
         if self.fail_next:
             fail, self.fail_next = self.fail_next, None
             fail()
         return sampled
+
+
+class Stored:
+    """A prefix outside the cache, as a FakeDecoder gives it away; of a sliding window only from `first` on."""
+
+    def __init__(self, tokens: Tokens[int], *, first: int = 0, is_damaged: bool = False) -> None:
+        self.tokens = list(tokens)
+        self.num_reads = 0
+        self._state = None if is_damaged else bytearray(pickle.dumps((first, self.tokens[first:])))
+
+    def read(self) -> bytearray | None:
+        self.num_reads += 1
+        return self._state
 
 
 def fail_decode() -> None:
@@ -132,7 +181,14 @@ def make_scheduler(
     min_copy: int = 1,
     max_scores: int | None = None,
 ) -> Scheduler:
-    slots = Slots(decoder, num_slots=num_slots, num_holders=num_holders, num_cells=decoder.num_cells, min_copy=min_copy)
+    slots = Slots(
+        decoder,
+        num_slots=num_slots,
+        num_holders=num_holders,
+        num_cells=decoder.num_cells,
+        min_copy=min_copy,
+        window=decoder.window,
+    )
     return Scheduler(slots, max_batch=decoder.max_batch, max_prefill_beside=max_prefill_beside, max_scores=max_scores)
 
 

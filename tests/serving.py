@@ -60,6 +60,7 @@ class FakeModel:
     """One token for each byte of text."""
 
     can_cut_memory = True
+    attention_window = None
     adds_bos = True
     bos = 999
     end_tokens = frozenset({END})

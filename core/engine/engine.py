@@ -1,7 +1,7 @@
 """The one thread that owns a model's context: mailbox, step, delivery.
 
-Other threads only leave sequences and cancellations in the mailbox. Every accepted sequence gets exactly one last
-`Update`: finished, or an error; a cancelled one gets none, since nobody listens any more.
+Other threads only leave sequences, cancellations and errands in the mailbox. Every accepted sequence gets exactly one
+last `Update`: finished, or an error; a cancelled one gets none, since nobody listens any more.
 """
 
 from __future__ import annotations
@@ -9,16 +9,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any, Protocol, TypeVar
 
 from core.engine.batch import Batch
+from core.engine.mirror import KVCache
 from core.engine.scheduler import Scheduler
-from core.engine.sequence import Sequence, Update
-from core.engine.slots import KVCache
+from core.engine.sequence import Sampling, Sequence, Update
 from core.errors import CoreError, DecodeFailed, QueueFull, ShuttingDown
 
 logger = logging.getLogger("warmfn.engine")
+
+T = TypeVar("T")
 
 
 class Decoder(KVCache, Protocol):
@@ -63,6 +68,7 @@ class Engine:
         self._mail = threading.Condition()
         self._new: list[Sequence] = []
         self._cancelled: list[Sequence] = []
+        self._errands: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._refusal: CoreError | None = None
         self._rests = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -115,11 +121,31 @@ class Engine:
             self._new.append(seq)
             self._mail.notify()
 
+    def compute(self, prompt: list[int], max_tokens: int = 1) -> None:
+        """Go on from `prompt` for as many tokens, and wait for it. Raises what `submit` does, or what ended it."""
+        updates: SimpleQueue[Update] = SimpleQueue()
+        self.submit(Sequence(prompt, max_tokens, updates.put, Sampling(temperature=0)))
+        while not (update := updates.get()).is_last:
+            pass
+        if update.error:
+            raise update.error
+
     def cancel(self, seq: Sequence) -> None:
         """End `seq` before the next step, if it has not ended. Any thread may call."""
         with self._mail:
             self._cancelled.append(seq)
             self._mail.notify()
+
+    def call(self, errand: Callable[[], T]) -> Future[T]:
+        """Run `errand` on the engine's thread once nothing runs and nothing waits. Any thread may call."""
+        done: Future[T] = Future()
+        with self._mail:
+            if self._refusal:
+                done.set_exception(self._refusal)
+            else:
+                self._errands.append((errand, done))
+                self._mail.notify()
+        return done
 
     def close(self) -> None:
         """Refuse new sequences, end the accepted ones with ShuttingDown, and wait for the thread."""
@@ -135,6 +161,7 @@ class Engine:
         self._take_mail()
         batch = self._next_batch()
         if batch is None:
+            self._run_errand()
             return
         started = time.perf_counter()
         try:
@@ -162,7 +189,7 @@ class Engine:
     def _wait_for_work(self) -> bool:
         """Sleep until there is something to do; False once closed."""
         with self._mail:
-            while not (self._refusal or self._new or self._cancelled or self._scheduler.has_work):
+            while not (self._refusal or self._new or self._cancelled or self._errands or self._scheduler.has_work):
                 self._rests = True
                 self._mail.wait()
             self._rests = False
@@ -177,6 +204,15 @@ class Engine:
         for seq in cancelled:
             if self._scheduler.cancel(seq):
                 self._decoder.close(seq)
+
+    def _run_errand(self) -> None:
+        if not self._errands:
+            return
+        errand, done = self._errands.popleft()
+        try:
+            done.set_result(errand())
+        except Exception as error:  # the thread boundary: whoever waits for it is told
+            done.set_exception(error)
 
     def _next_batch(self) -> Batch | None:
         """What to compute next, once those have ended that would be too late after it."""
@@ -210,5 +246,9 @@ class Engine:
             seqs = [*self._scheduler.running, *self._scheduler.waiting, *self._new]
             for accepted in (self._scheduler.running, self._scheduler.waiting, self._new):
                 accepted.clear()
+            errands = [done for _, done in self._errands]
+            self._errands.clear()
         for seq in seqs:
             seq.deliver(Update(error=error))
+        for done in errands:
+            done.set_exception(error)

@@ -6,24 +6,33 @@ the batch; what comes out is one sampled token for each chunk that wants one.
 
 from __future__ import annotations
 
+import logging
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import llama_cpp.llama_cpp as lib
 
 from core.compute import turnstile
 from core.engine.batch import Batch
+from core.engine.prefix import StoredPrefix
 from core.engine.sequence import Sequence
 from core.errors import DecodeFailed, ModelUnusable
 from core.llama.model import LlamaModel
 from core.llama.sampler import Sampler
+from core.llama.state import build, restore_state, save_state
 from core.llama.threads import Threads
+
+logger = logging.getLogger("warmfn.llama")
 
 FLASH_ATTENTION = {
     "auto": lib.LLAMA_FLASH_ATTN_TYPE_AUTO,
     "on": lib.LLAMA_FLASH_ATTN_TYPE_ENABLED,
     "off": lib.LLAMA_FLASH_ATTN_TYPE_DISABLED,
 }
+
+LAYOUT_FREE = {"num_cells", "max_batch", "micro_batch", "threads", "threads_batch"}
+"""Settings that saved cells do not depend on."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,14 @@ class ContextSettings:
     flash_attention: str
     rope_freq_base: float | None = None
     rope_freq_scale: float | None = None
+
+    @property
+    def layout(self) -> dict[str, Any]:
+        """What must be equal for saved cells to be readable: the build of llama.cpp, and every setting but those of
+        LAYOUT_FREE. (Caches are always f16 and whole, and no adapters are loaded, so none of that is a setting yet.)
+        """
+        free = {*LAYOUT_FREE, "num_seqs"} if self.unified else LAYOUT_FREE  # caches of their own are saved as so many
+        return build() | {key: value for key, value in asdict(self).items() if key not in free}
 
 
 def open_context(model: LlamaModel, settings: ContextSettings) -> int:
@@ -99,7 +116,11 @@ class LlamaContext:
             sampler.close()
 
     def keep(self, seq_id: int, num_tokens: int) -> None:
-        lib.llama_memory_seq_rm(self._memory, seq_id, num_tokens, -1)
+        if not lib.llama_memory_seq_rm(self._memory, seq_id, num_tokens, -1):
+            raise DecodeFailed(f"llama.cpp cannot cut the memory of this model back to {num_tokens} tokens")
+
+    def first(self, seq_id: int) -> int:
+        return int(lib.llama_memory_seq_pos_min(self._memory, seq_id))
 
     def copy(self, source: int, target: int, num_tokens: int) -> None:
         if self._unified:
@@ -107,6 +128,20 @@ class LlamaContext:
         else:  # caches of their own are copied whole, at the next decode
             lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
             self.keep(target, num_tokens)
+
+    def save(self, seq_id: int) -> bytearray:
+        """All cells of the id. Raises DecodeFailed."""
+        return save_state(self._handle, seq_id)
+
+    def restore(self, seq_id: int, prefix: StoredPrefix) -> bool:
+        state = prefix.read()
+        if state is None:
+            return False
+        if restore_state(self._handle, seq_id, state, len(prefix.tokens)):
+            return True
+        logger.warning("%s: llama.cpp does not take these cells of %d tokens", prefix, len(prefix.tokens))
+        self.keep(seq_id, 0)
+        return False
 
     def decode(self, batch: Batch) -> list[int]:
         self._fill(batch)
