@@ -6,7 +6,8 @@ import zlib
 from collections.abc import Callable
 from collections.abc import Sequence as Tokens
 
-from core.engine.batch import Batch
+from core.engine.batch import Batch, Chunk
+from core.engine.draft import DraftGovernor
 from core.engine.scheduler import Scheduler
 from core.engine.sequence import Sequence, Update
 from core.engine.slots import Slots
@@ -29,10 +30,17 @@ def completion(prompt: Tokens[int], count: int) -> list[int]:
     return tokens[len(prompt) :]
 
 
+Model = Callable[[Tokens[int]], int]
+"""The next token after these."""
+
+
 class FakeDecoder:
     """A decoder with a KV cache of its own: cells hold (position, token) and the ids that read them."""
 
-    def __init__(self, *, num_cells: int = 256, max_batch: int = 16, unified: bool = True) -> None:
+    def __init__(
+        self, *, num_cells: int = 256, max_batch: int = 16, unified: bool = True, model: Model = next_token
+    ) -> None:
+        self.model = model
         self.pieces = [f"{token} ".encode() for token in range(VOCABULARY)]
         self.cells: list[tuple[int, int, set[int]]] = []
         self.num_cells = num_cells
@@ -70,7 +78,7 @@ class FakeDecoder:
             else:
                 self.cells.append((position, token, {target}))
 
-    def decode(self, batch: Batch) -> list[int]:
+    def decode(self, batch: Batch) -> list[list[int]]:
         assert 0 < batch.num_tokens <= self.max_batch, "over-full batch"
         self.batches.append(batch)
         sampled = []
@@ -79,14 +87,22 @@ class FakeDecoder:
             assert seq_id is not None, "a row of an unclaimed slot"
             assert chunk.seq in self.opened
             assert len(self.held(seq_id)) == chunk.start, "wrong position"
-            for position in range(chunk.start, chunk.end):
-                self.cells.append((position, chunk.seq.tokens[position], {seq_id}))
+            assert chunk.start + chunk.num_tokens <= chunk.seq.num_reserved, "beyond what is reserved"
+            for position, token in enumerate((*chunk.seq.tokens[chunk.start : chunk.end], *chunk.draft), chunk.start):
+                self.cells.append((position, token, {seq_id}))
             assert len(self.cells) <= self.num_cells, "the KV pool is over-full"
-            if chunk.wants_token:
-                sampled.append(next_token(self.held(seq_id)))
+            sampled.append(self._sample(chunk, self.held(seq_id)) if chunk.wants_token else [])
         if self.fail_next:
             fail, self.fail_next = self.fail_next, None
             fail()
+        return sampled
+
+    def _sample(self, chunk: Chunk, held: list[int]) -> list[int]:
+        sampled = [self.model(held[: chunk.end])]
+        for end, token in enumerate(chunk.draft, chunk.end + 1):
+            if sampled[-1] != token:
+                break
+            sampled.append(self.model(held[:end]))
         return sampled
 
 
@@ -131,9 +147,16 @@ def make_scheduler(
     max_prefill_beside: int = 8,
     min_copy: int = 1,
     max_scores: int | None = None,
+    governor: DraftGovernor | None = None,
 ) -> Scheduler:
     slots = Slots(decoder, num_slots=num_slots, num_holders=num_holders, num_cells=decoder.num_cells, min_copy=min_copy)
-    return Scheduler(slots, max_batch=decoder.max_batch, max_prefill_beside=max_prefill_beside, max_scores=max_scores)
+    return Scheduler(
+        slots,
+        max_batch=decoder.max_batch,
+        max_prefill_beside=max_prefill_beside,
+        max_scores=max_scores,
+        governor=governor,
+    )
 
 
 def text_of(tokens: Tokens[int]) -> str:

@@ -13,7 +13,9 @@ from core.config.defaults import sampling_defaults
 from core.config.model import ModelConfig
 from core.config.problem import Problem
 from core.engine.deadline import Deadline
-from core.engine.engine import Decoder, Engine
+from core.engine.decoder import Decoder
+from core.engine.draft import DraftGovernor
+from core.engine.engine import Engine
 from core.engine.scheduler import Scheduler
 from core.engine.sequence import Sampling, Sequence, Update
 from core.engine.slots import Slots
@@ -52,7 +54,8 @@ class Prompt:
 @dataclass(frozen=True)
 class Limits:
     """How a text model's memory and batches are divided, in tokens, but for `slots`, `holders` and `max_queue`, which
-    count sequences. `min_copy` and `max_scores` as in `Slots` and `Scheduler`."""
+    count sequences. `min_copy` and `max_scores` as in `Slots` and `Scheduler`; with a `max_drafted` of 0 nothing is
+    drafted."""
 
     context_size: int
     slots: int
@@ -62,6 +65,7 @@ class Limits:
     min_copy: int
     max_batch: int
     max_scores: int | None
+    max_drafted: int
     default_max_tokens: int
     max_queue: int
 
@@ -109,11 +113,15 @@ class TextRunner:
             min_copy=limits.min_copy,
             can_cut=model.can_cut_memory,
         )
-        scheduler = Scheduler(slots, max_batch=limits.max_batch, max_scores=limits.max_scores)
+        self._governor = (
+            DraftGovernor(limits.max_drafted, unified=limits.kv == "unified") if limits.max_drafted else None
+        )
+        scheduler = Scheduler(slots, max_batch=limits.max_batch, max_scores=limits.max_scores, governor=self._governor)
         self.engine = Engine(
             context,
             scheduler,
             max_queue=limits.max_queue,
+            prepare=self._calibrate,
             on_step=self.speed.observe,
             estimate=self.speed.step_seconds,
             name=config.name,
@@ -213,6 +221,7 @@ class TextRunner:
             frozenset() if goes_on else self._model.end_tokens,
             TextStream([*behaviour.config.stopwords, *stop], text_filter),
             deadline,
+            looks_up=self._governor is not None,
         )
         if deadline:
             check_in_time(prompt.tokens, deadline, self.engine, self.speed)
@@ -221,6 +230,11 @@ class TextRunner:
         except QueueFull as error:
             raise QueueFull(error.message, retry_after=seconds_to_a_place(self.engine, self.speed)) from None
         return seq
+
+    def _calibrate(self) -> None:
+        """On the engine's thread."""
+        if self._governor:
+            self._governor.calibrate(self._context)
 
     def _behave(self, config: ModelConfig) -> Behaviour:
         problems = lint(config, self._template, self._model)
