@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from collections.abc import Sequence as Tokens
+from typing import Any
 
 from core.engine.batch import Batch, Chunk
 from core.engine.draft import DraftGovernor
@@ -22,16 +23,22 @@ def next_token(tokens: Tokens[int]) -> int:
     return 1 + zlib.crc32(repr(list(tokens)).encode()) % (VOCABULARY - 1)
 
 
-def completion(prompt: Tokens[int], count: int) -> list[int]:
-    """What an undisturbed model generates."""
-    tokens = list(prompt)
-    for _ in range(count):
-        tokens.append(next_token(tokens))
-    return tokens[len(prompt) :]
+def reciter(tokens: Tokens[int]) -> int:
+    """A model that repeats the token of 20 places before, and says something of its own about every sixth time."""
+    token = next_token(tokens)
+    return tokens[-20] if token % 6 and len(tokens) >= 20 else token
 
 
 Model = Callable[[Tokens[int]], int]
 """The next token after these."""
+
+
+def completion(prompt: Tokens[int], count: int, model: Model = next_token) -> list[int]:
+    """What an undisturbed model generates."""
+    tokens = list(prompt)
+    for _ in range(count):
+        tokens.append(model(tokens))
+    return tokens[len(prompt) :]
 
 
 class FakeDecoder:
@@ -134,9 +141,9 @@ class Listener:
         return "".join(update.text for update in self.updates)
 
 
-def sequence(prompt: Tokens[int], max_tokens: int = 4) -> tuple[Sequence, Listener]:
+def sequence(prompt: Tokens[int], max_tokens: int = 4, **options: Any) -> tuple[Sequence, Listener]:
     listener = Listener()
-    return Sequence(list(prompt), max_tokens, listener, end_tokens=frozenset({END})), listener
+    return Sequence(list(prompt), max_tokens, listener, **{"end_tokens": frozenset({END})} | options), listener
 
 
 def make_scheduler(

@@ -12,7 +12,7 @@ NGRAM = 3
 MEMORY = 0.9
 """What a token leaves of the weight of those before it in `acceptance`."""
 
-UNKNOWN = 0.5
+UNKNOWN = 0.4
 """`acceptance` before anything was foretold."""
 
 

@@ -5,6 +5,7 @@ On a CPU a second row may cost half a step and eight more little; on a GPU sixte
 
 from __future__ import annotations
 
+import math
 import time
 from bisect import bisect_left
 from collections.abc import Mapping
@@ -57,9 +58,10 @@ class StepCost:
 def measure_step_cost(decoder: Decoder, *, max_rows: int, unified: bool) -> StepCost:
     """Decode drafts of several lengths on the empty sequence 0, which is empty afterwards. Raises DecodeFailed.
 
-    What disturbs a step makes it longer, never shorter, so the least of several times counts.
+    What disturbs a step makes it longer, never shorter: so the least of several times counts, and of as many rows or
+    more, since those contain the work of fewer.
     """
-    probe = Sequence([0], 1, lambda update: None, Sampling(temperature=0))
+    probe = Sequence([0], max_rows, lambda update: None, Sampling(temperature=0))
     probe.slot_id = 0
     seconds: dict[int, float] = {}
     decoder.open(probe)
@@ -68,12 +70,16 @@ def measure_step_cost(decoder: Decoder, *, max_rows: int, unified: bool) -> Step
         deadline = time.perf_counter() + BUDGET
         while time.perf_counter() < deadline:
             for rows in (rows for rows in ROWS if rows <= max_rows):
-                seconds[rows] = min(_time(decoder, probe, rows), seconds.get(rows, float("inf")))
+                seconds[rows] = min(_time(decoder, probe, rows), seconds.get(rows, math.inf))
                 if len(seconds) > 1 and time.perf_counter() > deadline:
                     break
     finally:
         decoder.close(probe)
-    return StepCost(seconds, unified=unified)
+    return StepCost(_undisturbed(seconds), unified=unified)
+
+
+def _undisturbed(seconds: Mapping[int, float]) -> dict[int, float]:
+    return {rows: min(each for other, each in seconds.items() if other >= rows) for rows in seconds}
 
 
 def _time(decoder: Decoder, probe: Sequence, rows: int) -> float:
