@@ -15,6 +15,7 @@ from core.engine.text import TextStream
 from core.schema.replies import timings
 from tests.fakes import (
     END,
+    FREE_ROWS,
     FakeDecoder,
     Listener,
     completion,
@@ -26,8 +27,7 @@ from tests.fakes import (
     text_of,
 )
 
-FREE = StepCost({1: 1.0, 17: 1.0}, unified=True)
-"""Rows cost nothing, so whatever matches is drafted."""
+FREE = StepCost(FREE_ROWS, unified=True)
 
 
 def drafting(decoder: FakeDecoder, **options: Any) -> Scheduler:

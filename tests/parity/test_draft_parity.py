@@ -1,4 +1,4 @@
-"""With drafts and without: the same model must be at work, by the same sampler, on a cache that is cut again and again."""
+"""With drafts and without: the same model, the same sampler, and a cache that is cut again and again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.engine.sequence import Sampling, Sequence
 from core.engine.slots import Slots
 from core.engine.step_cost import StepCost
 from core.llama.model import LlamaModel
-from tests.fakes import Listener
+from tests.fakes import FREE_ROWS, Listener
 from tests.parity.forced import BOUND, forced, load_smollm, logprobs, open_context
 from tests.parity.test_parity import TEXTS
 
@@ -24,7 +24,6 @@ pytestmark = [pytest.mark.weights, pytest.mark.parametrize("unified", [True, Fal
 
 SENTENCES = " ".join(f"{text}." for text in TEXTS[:3])
 CHAT = "<|im_start|>user\nRepeat this text word for word: {text}<|im_end|>\n<|im_start|>assistant\n"
-FREE = {1: 1.0, 17: 1.0}
 GREEDY = Sampling(temperature=0)
 
 
@@ -40,10 +39,10 @@ def tokens_of(model: LlamaModel, text: str) -> list[int]:
 
 
 def generate(
-    model: LlamaModel, texts: list[str], sampling: Sampling, *, unified: bool, drafts: bool, count: int = 48
+    model: LlamaModel, texts: list[str], sampling: Sampling, *, unified: bool, drafts: bool, count: int = 32
 ) -> list[Sequence]:
     """What the model answers to each text, all together."""
-    governor = DraftGovernor(MAX_DRAFTED, unified=unified, cost=StepCost(FREE, unified=unified))
+    governor = DraftGovernor(MAX_DRAFTED, unified=unified, cost=StepCost(FREE_ROWS, unified=unified))
     seqs = [Sequence(tokens_of(model, text), count, Listener(), sampling, looks_up=drafts) for text in texts]
     with open_context(model, unified=unified, max_drafted=MAX_DRAFTED) as context:
         slots = Slots(context, num_slots=4, num_holders=0, num_cells=4096)
