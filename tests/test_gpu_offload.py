@@ -44,7 +44,7 @@ def header(*, blocks: int = 4, block: int = 100 * MIB, output: int = 50 * MIB, t
 
 
 def test_a_part_is_its_weights_and_its_share_of_the_cache() -> None:
-    found = measure(header(), Work(cells=1000, rows=512, seqs=8, flash_attention=True))
+    found = measure(header(), Work(cells=1000, rows=512, outputs=8, flash_attention=True))
     per_block = 8 * (64 + 64) * 2 * 1000
     assert found.parts == (*[100 * MIB + per_block] * 4, 50 * MIB)
 
