@@ -54,13 +54,9 @@ class Scheduler:
         self._admit()
         streams = [seq for seq in self.running if seq.num_pending == 1]
         prompts = [seq for seq in self.running if seq.num_pending > 1]
-        if (
-            streams
-            and not prompts
-            and self._governor
-            and (drafts := self._governor.choose(streams, self._max_batch - len(streams)))
-        ):
-            return self._with_drafts(streams, drafts, self._governor)
+        if self._governor and not prompts:
+            if drafts := self._governor.choose(streams, self._max_batch - len(streams)):
+                return _with_drafts(streams, drafts, self._governor)
         budget = self._prefill_budget(len(streams))
         chunks = [_chunk(seq, 1) for seq in streams]
         for seq in prompts:
@@ -135,11 +131,6 @@ class Scheduler:
         longest = max(len(seq.tokens) for seq in self.running)
         return min(budget, max(MIN_PREFILL, self._max_scores // longest))
 
-    @staticmethod
-    def _with_drafts(streams: list[Sequence], drafts: Drafts, governor: DraftGovernor) -> Batch:
-        chunks = [_chunk(seq, 1, drafts.get(seq, ())) for seq in streams]
-        return _batch(chunks, governor.slowdown([chunk.num_tokens for chunk in chunks]))
-
     def _leave(self, seq: Sequence) -> None:
         self.running.remove(seq)
         self.slots.release(seq)
@@ -148,6 +139,11 @@ class Scheduler:
 def _chunk(seq: Sequence, size: int, draft: tuple[int, ...] = ()) -> Chunk:
     end = seq.num_computed + size
     return Chunk(seq, seq.num_computed, end, end == len(seq.tokens), draft)
+
+
+def _with_drafts(streams: list[Sequence], drafts: Drafts, governor: DraftGovernor) -> Batch:
+    chunks = [_chunk(seq, 1, drafts.get(seq, ())) for seq in streams]
+    return _batch(chunks, governor.slowdown([chunk.num_tokens for chunk in chunks]))
 
 
 def _batch(chunks: list[Chunk], slowdown: float = 1.0) -> Batch:
