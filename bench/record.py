@@ -9,8 +9,13 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+from bench.errors import BenchError
+
+REQUESTS_FILE = "requests.jsonl"
 INTERRUPTED = "interrupted: the run ended first"
 
 
@@ -90,5 +95,28 @@ class RequestRecord:
     def queue_ms(self) -> float | None:
         return (self.server_timings or {}).get("queue_ms")
 
+    @property
+    def gaps_ms(self) -> list[float]:
+        """Between its chunks: a stall shows here and not in the mean."""
+        return [(b - a) / 1e6 for (a, _), (b, _) in pairwise(self.chunks)]
+
     def line(self) -> str:
         return json.dumps(dataclasses.asdict(self))
+
+
+def read_records(folder: Path) -> list[RequestRecord]:
+    """Of a result's folder; none where what was measured are no requests. Raises BenchError naming file and line."""
+    path = folder / REQUESTS_FILE
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8") as file:
+        return [_record(line, f"{path}, line {number}") for number, line in enumerate(file, 1)]
+
+
+def _record(line: str, place: str) -> RequestRecord:
+    try:
+        record = RequestRecord(**json.loads(line))
+    except (ValueError, TypeError) as error:
+        raise BenchError(f"{place}: not a request's record: {error}") from error
+    record.chunks = [(at, tokens) for at, tokens in record.chunks]
+    return record

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bench.deployment import Deployment
 from bench.environment import Environment
 from bench.errors import BenchError
+from bench.plan.result import Plan
+from bench.roofline.result import Roofline
 from bench.sample import HostUse
 from bench.scenario import Scenario, Stage, TargetSpec
 from bench.stats import Distribution
@@ -36,7 +38,7 @@ class Clock(Frozen):
     """One moment on both clocks: `wall` is ISO 8601 UTC, `perf_ns` what the request times count in."""
 
     wall: str
-    perf_ns: int
+    perf_ns: int | None
 
 
 class Load(Frozen):
@@ -80,26 +82,33 @@ class Rates(Frozen):
 
 
 class Sums(Frozen):
-    prompt: int
-    cached: int
-    completion: int
+    prompt: int | None
+    cached: int | None
+    completion: int | None
 
 
 class StageResult(Frozen):
-    """One stage on one target over all rounds. `metrics` are pooled over the requests that ended well."""
+    """One stage on one target over all rounds. `metrics` are pooled over the requests that ended well. Without `load`
+    it was measured by another tool, whose words for it are the stage's name."""
 
     stage: str
     target: str
-    load: Stage
-    n_sent: int
-    n_ok: int
-    n_err: int
-    n_censored: int
+    load: Stage | None
+    n_sent: int | None
+    n_ok: int | None
+    n_err: int | None
+    n_censored: int | None
     sum: Sums
     rates: Rates
     metrics: dict[str, Distribution | None]
     rounds: list[RoundResult]
     validity: list[Flag]
+
+    @property
+    def verdict(self) -> Literal["valid", "suspect", "invalid"]:
+        """The worst of its flags."""
+        severities = {flag.severity for flag in self.validity}
+        return "invalid" if "invalid" in severities else "suspect" if severities else "valid"
 
 
 class Ratio(Frozen):
@@ -123,13 +132,15 @@ class Result(Frozen):
     created: Clock
     complete: bool
     environment: Environment
-    host_load: Load
+    host_load: Load | None
     model: ModelFile | None
     server_config: Deployment | None
     scenario: ScenarioText | None = None
     targets: list[TargetSpec] = []
     stages: list[StageResult] = []
     ratios: list[Ratio] = []
+    roofline: Roofline | None = None
+    plan: Plan | None = None
     validity: list[Flag]
 
     def write(self, folder: Path) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bench.deployment import Deployment
 from bench.errors import BenchError
+from bench.record import REQUESTS_FILE
 from bench.result import Result, ScenarioText
 from bench.sample import Readings, Sample
 from bench.scenario import Prompts, Scenario, Stage
@@ -21,7 +22,6 @@ from bench.targets.make import Target
 from bench.validity import doubts_of_builds
 from bench.workload import prompts
 
-REQUESTS_FILE = "requests.jsonl"
 WARMUP_TOKENS = 8
 
 Progress = Callable[[str, int], None]

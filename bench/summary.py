@@ -66,7 +66,7 @@ def _stage(samples: list[Sample], rounds: int) -> StageResult:
         sum=_sums(ended_well),
         rates=_rates(per_round),
         metrics={name: describe(_known(ended_well, name)) for name in METRICS}
-        | {"gap_ms": describe(_gaps(ended_well))},
+        | {"gap_ms": describe([gap for record in ended_well for gap in record.gaps_ms])},
         rounds=per_round,
         validity=doubts(samples, rounds=rounds),
     )
@@ -100,13 +100,6 @@ def _wall_s(records: Sequence[RequestRecord]) -> float | None:
     """From the first request due to the last one ended, the drain at the end included."""
     ends = [record.t_end for record in records if record.t_end is not None]
     return (max(ends) - min(record.t_sched for record in records)) / 1e9 if ends else None
-
-
-def _gaps(records: Iterable[RequestRecord]) -> list[float]:
-    """Between the chunks of each request, pooled: a stall shows here and not in a request's mean."""
-    return [
-        (b - a) / 1e6 for record in records for (a, _), (b, _) in zip(record.chunks, record.chunks[1:], strict=False)
-    ]
 
 
 def _known(records: Iterable[RequestRecord], name: str) -> list[float]:

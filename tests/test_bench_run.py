@@ -11,10 +11,12 @@ import pytest
 from rich.console import Console
 
 from bench.errors import BenchError
+from bench.record import REQUESTS_FILE
+from bench.report.contents import report_of
 from bench.report.markdown import markdown
 from bench.report.terminal import print_report
 from bench.result import Result, read_result
-from bench.run import REQUESTS_FILE, Run
+from bench.run import Run
 from bench.sample import Sample
 from bench.scenario import Scenario
 from bench.targets.bare_target import add_records
@@ -79,9 +81,10 @@ def test_a_run_leaves_one_line_per_request_and_a_summary_of_them(tmp_path: Path)
 def test_the_report_names_targets_ratios_doubts_and_missing_percentiles(tmp_path: Path) -> None:
     result = measured(tmp_path)
     console = Console(record=True, width=100, file=(tmp_path / "terminal.txt").open("w"))
-    print_report(result, console)
+    report = report_of(result)
+    print_report(report, console)
     console.file.close()
-    for text in (markdown(result), console.export_text()):
+    for text in (markdown(report), console.export_text()):
         assert "two: 2 clients, about 20 tokens in, 2 out" in text
         assert "t0 / t1: out_tok_s " in text
         assert "TTFT p95 n/a (n=10, need 90)" in text
@@ -107,7 +110,7 @@ def test_an_interrupted_run_keeps_what_was_measured(tmp_path: Path) -> None:
     assert result.validity[0].code == "incomplete"
     assert (stage.n_sent, stage.n_ok, stage.n_censored) == (2, 0, 2)
     assert len(lines(tmp_path)) == 2
-    assert "the run was stopped before its end" in markdown(result)
+    assert "the run was stopped before its end" in markdown(report_of(result))
 
 
 def test_a_target_that_fails_at_warm_up_ends_the_run_by_name(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ the batch; what comes out are the tokens sampled for each chunk.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import llama_cpp.llama_cpp as lib
@@ -16,6 +17,7 @@ from core.engine.sequence import Sequence
 from core.errors import DecodeFailed, ModelUnusable
 from core.llama.model import LlamaModel
 from core.llama.sampler import Sampler
+from core.llama.threads import Threads
 
 FLASH_ATTENTION = {
     "auto": lib.LLAMA_FLASH_ATTN_TYPE_AUTO,
@@ -77,6 +79,8 @@ class LlamaContext:
         self._memory = lib.llama_get_memory(self._handle)
         self._batch = lib.llama_batch_init(settings.max_batch, 0, 1)
         self._samplers: dict[Sequence, Sampler] = {}
+        governed = not model.is_offloaded
+        self._threads = Threads(settings.threads, settings.threads_batch, governed=governed, name=model.path.name)
 
     @property
     def pieces(self) -> list[bytes]:
@@ -109,10 +113,16 @@ class LlamaContext:
     def decode(self, batch: Batch) -> list[list[int]]:
         self._fill(batch)
         with turnstile.turn():
-            status = lib.llama_decode(self._handle, self._batch)
-            if status:
-                raise DecodeFailed(f"llama_decode returned {status} for a batch of {batch.num_tokens} tokens")
+            self._compute(batch.num_tokens)
             return self._sample(batch)
+
+    def _compute(self, rows: int) -> None:
+        threads = self._threads.of(rows)
+        lib.llama_set_n_threads(self._handle, threads, threads)
+        started = time.perf_counter()
+        if status := lib.llama_decode(self._handle, self._batch):
+            raise DecodeFailed(f"llama_decode returned {status} for a batch of {rows} tokens")
+        self._threads.observe(rows, time.perf_counter() - started)
 
     def _fill(self, batch: Batch) -> None:
         raw = self._batch
