@@ -54,9 +54,9 @@ class Scheduler:
         self._admit()
         streams = [seq for seq in self.running if seq.num_pending == 1]
         prompts = [seq for seq in self.running if seq.num_pending > 1]
-        if self._governor and not prompts:
-            if drafts := self._governor.choose(streams, self._max_batch - len(streams)):
-                return _with_drafts(streams, drafts, self._governor)
+        room = 0 if prompts else self._max_batch - len(streams)
+        if self._governor and (drafts := self._governor.choose(streams, room)):
+            return _with_drafts(streams, drafts, self._governor)
         budget = self._prefill_budget(len(streams))
         chunks = [_chunk(seq, 1) for seq in streams]
         for seq in prompts:
