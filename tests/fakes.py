@@ -6,8 +6,10 @@ import pickle
 import zlib
 from collections.abc import Callable
 from collections.abc import Sequence as Tokens
+from typing import Any
 
-from core.engine.batch import Batch
+from core.engine.batch import Batch, Chunk
+from core.engine.draft import DraftGovernor
 from core.engine.prefix import StoredPrefix
 from core.engine.scheduler import Scheduler
 from core.engine.sequence import Sequence, Update
@@ -23,12 +25,26 @@ def next_token(tokens: Tokens[int]) -> int:
     return 1 + zlib.crc32(repr(list(tokens)).encode()) % (VOCABULARY - 1)
 
 
-def completion(prompt: Tokens[int], count: int) -> list[int]:
+def reciter(tokens: Tokens[int]) -> int:
+    """A model that repeats the token of 20 places before, and says something of its own about every sixth time."""
+    token = next_token(tokens)
+    return tokens[-20] if token % 6 and len(tokens) >= 20 else token
+
+
+Model = Callable[[Tokens[int]], int]
+"""The next token after these."""
+
+
+def completion(prompt: Tokens[int], count: int, model: Model = next_token) -> list[int]:
     """What an undisturbed model generates."""
     tokens = list(prompt)
     for _ in range(count):
-        tokens.append(next_token(tokens))
+        tokens.append(model(tokens))
     return tokens[len(prompt) :]
+
+
+FREE_ROWS = {1: 1.0, 17: 1.0}
+"""Seconds of a step by its rows where whatever matches is worth a draft."""
 
 
 class FakeDecoder:
@@ -38,8 +54,15 @@ class FakeDecoder:
     """
 
     def __init__(
-        self, *, num_cells: int = 256, max_batch: int = 16, unified: bool = True, window: int | None = None
+        self,
+        *,
+        num_cells: int = 256,
+        max_batch: int = 16,
+        unified: bool = True,
+        window: int | None = None,
+        model: Model = next_token,
     ) -> None:
+        self.model = model
         self.pieces = [f"{token} ".encode() for token in range(VOCABULARY)]
         self.cells: list[tuple[int, int, set[int]]] = []
         self.num_cells = num_cells
@@ -103,7 +126,7 @@ class FakeDecoder:
             else:
                 self.cells.append((position, token, {target}))
 
-    def decode(self, batch: Batch) -> list[int]:
+    def decode(self, batch: Batch) -> list[list[int]]:
         assert 0 < batch.num_tokens <= self.max_batch, "over-full batch"
         self.batches.append(batch)
         sampled = []
@@ -114,16 +137,29 @@ class FakeDecoder:
             held = len(self.held(seq_id))
             assert max(self.first(seq_id), 0) + held == chunk.start, "wrong position"
             assert held >= min(chunk.start, (self.window or chunk.start) - 1), "a hole in the window"
-            for position in range(chunk.start, chunk.end):
-                self.cells.append((position, chunk.seq.tokens[position], {seq_id}))
+            assert chunk.start + chunk.num_tokens <= chunk.seq.num_reserved, "beyond what is reserved"
+            for position, token in enumerate((*chunk.seq.tokens[chunk.start : chunk.end], *chunk.draft), chunk.start):
+                self.cells.append((position, token, {seq_id}))
             assert len(self.cells) <= self.num_cells, "the KV pool is over-full"
-            if chunk.wants_token:
-                sampled.append(next_token(self.held(seq_id)[-self.window :] if self.window else self.held(seq_id)))
+            sampled.append(self._sample(chunk, seq_id) if chunk.wants_token else [])
             self.slide(seq_id, chunk.end)
         if self.fail_next:
             fail, self.fail_next = self.fail_next, None
             fail()
         return sampled
+
+    def _sample(self, chunk: Chunk, seq_id: int) -> list[int]:
+        sampled = [self._next(seq_id, chunk.end)]
+        for end, token in enumerate(chunk.draft, chunk.end + 1):
+            if sampled[-1] != token:
+                break
+            sampled.append(self._next(seq_id, end))
+        return sampled
+
+    def _next(self, seq_id: int, end: int) -> int:
+        """What follows the id's tokens before position `end`, as far as the window sees them."""
+        held = self.held(seq_id)[: end - max(self.first(seq_id), 0)]
+        return self.model(held[-self.window :] if self.window else held)
 
 
 class Stored:
@@ -167,9 +203,9 @@ class Listener:
         return "".join(update.text for update in self.updates)
 
 
-def sequence(prompt: Tokens[int], max_tokens: int = 4) -> tuple[Sequence, Listener]:
+def sequence(prompt: Tokens[int], max_tokens: int = 4, **options: Any) -> tuple[Sequence, Listener]:
     listener = Listener()
-    return Sequence(list(prompt), max_tokens, listener, end_tokens=frozenset({END})), listener
+    return Sequence(list(prompt), max_tokens, listener, **{"end_tokens": frozenset({END})} | options), listener
 
 
 def make_scheduler(
@@ -180,6 +216,7 @@ def make_scheduler(
     max_prefill_beside: int = 8,
     min_copy: int = 1,
     max_scores: int | None = None,
+    governor: DraftGovernor | None = None,
 ) -> Scheduler:
     slots = Slots(
         decoder,
@@ -189,7 +226,13 @@ def make_scheduler(
         min_copy=min_copy,
         window=decoder.window,
     )
-    return Scheduler(slots, max_batch=decoder.max_batch, max_prefill_beside=max_prefill_beside, max_scores=max_scores)
+    return Scheduler(
+        slots,
+        max_batch=decoder.max_batch,
+        max_prefill_beside=max_prefill_beside,
+        max_scores=max_scores,
+        governor=governor,
+    )
 
 
 def text_of(tokens: Tokens[int]) -> str:

@@ -28,6 +28,7 @@ LIMITS = Limits(
     min_copy=1,
     max_batch=16,
     max_scores=None,
+    max_drafted=0,
     default_max_tokens=10,
     max_queue=2,
 )
@@ -92,7 +93,7 @@ class SlowDecoder(FakeDecoder):
         self.gate = threading.Event()
         self.gate.set()
 
-    def decode(self, batch: Any) -> list[int]:
+    def decode(self, batch: Any) -> list[list[int]]:
         self.gate.wait(10)
         return super().decode(batch)
 

@@ -96,7 +96,8 @@ def test_a_packed_prefix_is_there_for_the_first_request_of_another_process(fakes
 
 def test_what_packs_cost_at_a_start_is_a_phase_of_its_own(fakes: Fakes) -> None:
     config = fakes.config(PREFIXES)
-    with coldstart.recording() as phases:
+    phases: coldstart.Phases = {}
+    with coldstart.recording(phases):
         fakes.start(config)
     assert "pack_restore" in phases
 

@@ -115,6 +115,8 @@ class ModelConfig(BaseModel, frozen=True):
     default_max_tokens: Count = None
     max_queue: NotNegative | None = None
     normalize: Bool | None = None
+    prompt_lookup: Bool | None = None
+    """False switches off drafts from the request's own text, which are made where they pay (`core.engine.draft`)."""
 
     prefixes: tuple[Prefix, ...] = ()
     prompt_cache_path: Annotated[InsideFolder, AfterValidator(lambda path: path or None)] | None = None

@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from core.engine.batch import Batch
-from core.engine.mirror import KVCache
+from core.engine.decoder import Decoder
 from core.engine.scheduler import Scheduler
 from core.engine.sequence import Sampling, Sequence, Update
 from core.errors import CoreError, DecodeFailed, QueueFull, ShuttingDown
@@ -26,28 +26,11 @@ logger = logging.getLogger("warmfn.engine")
 T = TypeVar("T")
 
 
-class Decoder(KVCache, Protocol):
-    """What the engine needs of a model; only the engine's thread calls it."""
-
-    @property
-    def pieces(self) -> list[bytes]:
-        """The bytes of every token of the vocabulary."""
-
-    def open(self, seq: Sequence) -> None:
-        """Prepare to sample for `seq`, which has just got its slot."""
-
-    def close(self, seq: Sequence) -> None:
-        """Free what `open` made; harmless for a sequence that was never opened."""
-
-    def decode(self, batch: Batch) -> list[int]:
-        """Compute the batch; sample one token for each chunk that wants one, in order. Raises DecodeFailed."""
-
-
 class Engine:
     """Continuous batching over a `Decoder`.
 
-    `max_queue` bounds accepted sequences that wait for a seat. `on_step(batch, seconds)` observes every decoded batch,
-    `estimate(batch)` tells how many seconds one will take.
+    `max_queue` bounds accepted sequences that wait for a seat. `prepare` is the first thing that the thread does.
+    `on_step(batch, seconds)` observes every decoded batch, `estimate(batch)` tells how many seconds one will take.
     """
 
     def __init__(
@@ -56,6 +39,7 @@ class Engine:
         scheduler: Scheduler,
         *,
         max_queue: int = 64,
+        prepare: Callable[[], None] = lambda: None,
         on_step: Callable[[Batch, float], None] = lambda batch, seconds: None,
         estimate: Callable[[Batch], float] = lambda batch: 0.0,
         name: str = "engine",
@@ -63,6 +47,7 @@ class Engine:
         self._decoder = decoder
         self._scheduler = scheduler
         self._max_queue = max_queue
+        self._prepare = prepare
         self._on_step = on_step
         self._estimate = estimate
         self._mail = threading.Condition()
@@ -166,18 +151,19 @@ class Engine:
         started = time.perf_counter()
         try:
             self._open_new(batch)
-            tokens = self._decoder.decode(batch)
+            sampled = self._decoder.decode(batch)
         except DecodeFailed as error:
             self._fail(batch, error)
             return
         self._on_step(batch, time.perf_counter() - started)
-        for seq, update in self._scheduler.commit(batch, tokens, self._decoder.pieces):
+        for seq, update in self._scheduler.commit(batch, sampled, self._decoder.pieces):
             if update.is_last:
                 self._decoder.close(seq)
             seq.deliver(update)
 
     def _run(self) -> None:
         try:
+            self._prepare()
             while self._wait_for_work():
                 self.step()
         except Exception as error:  # the thread boundary: without it, accepted requests would wait for ever

@@ -142,7 +142,7 @@ class Slots:
         self._mirror.extend(slot, seq.tokens[start:end])
 
     def rollback(self, seq: Sequence) -> None:
-        """After a failed decode: remove whatever it left beyond the recorded tokens."""
+        """Remove what a decode left beyond the recorded tokens: a failed one, or one with drafts that were wrong."""
         slot = self._slot(seq)
         if not self._can_cut:
             self._mirror.cut(slot, 0)

@@ -1,7 +1,7 @@
 """llama.cpp's decoding context behind the engine's `Decoder` protocol.
 
 One thread at a time may use a context; the engine's thread does. Positions, sequence ids and rows go in as they are in
-the batch; what comes out is one sampled token for each chunk that wants one.
+the batch; what comes out are the tokens sampled for each chunk.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import llama_cpp.llama_cpp as lib
 
 from core.compute import turnstile
-from core.engine.batch import Batch
+from core.engine.batch import Batch, Chunk
 from core.engine.prefix import StoredPrefix
 from core.engine.sequence import Sequence
 from core.errors import DecodeFailed, ModelUnusable
@@ -31,7 +31,7 @@ FLASH_ATTENTION = {
     "off": lib.LLAMA_FLASH_ATTN_TYPE_DISABLED,
 }
 
-LAYOUT_FREE = {"num_cells", "max_batch", "micro_batch", "threads", "threads_batch"}
+LAYOUT_FREE = {"num_cells", "max_batch", "micro_batch", "max_drafted", "threads", "threads_batch"}
 """Settings that saved cells do not depend on."""
 
 
@@ -41,8 +41,9 @@ class ContextSettings:
 
     A KV cache of `num_cells` cells serves `num_seqs` sequence ids: `unified` from one pool, otherwise each has
     `num_cells / num_seqs` of its own. A batch has at most `max_batch` rows, of which `micro_batch` are computed in one
-    pass. `threads` compute single-row batches, `threads_batch` larger ones. `flash_attention` is a key of
-    FLASH_ATTENTION; of rope, None is what the weights say.
+    pass; logits may be asked of one row for each sequence and of `max_drafted` more. `threads` compute single-row
+    batches, `threads_batch` larger ones. `flash_attention` is a key of FLASH_ATTENTION; of rope, None is what the
+    weights say.
     """
 
     num_cells: int
@@ -53,6 +54,7 @@ class ContextSettings:
     threads: int
     threads_batch: int
     flash_attention: str
+    max_drafted: int = 0
     rope_freq_base: float | None = None
     rope_freq_scale: float | None = None
 
@@ -70,7 +72,7 @@ def open_context(model: LlamaModel, settings: ContextSettings) -> int:
     params = lib.llama_context_default_params()
     params.n_ctx = settings.num_cells
     params.n_batch, params.n_ubatch = settings.max_batch, min(settings.micro_batch, settings.max_batch)
-    params.n_seq_max = params.n_outputs_max = settings.num_seqs
+    params.n_seq_max, params.n_outputs_max = settings.num_seqs, settings.num_seqs + settings.max_drafted
     params.n_threads, params.n_threads_batch = settings.threads, settings.threads_batch
     params.flash_attn_type = FLASH_ATTENTION[settings.flash_attention]
     params.kv_unified = settings.unified
@@ -143,7 +145,7 @@ class LlamaContext:
         self.keep(seq_id, 0)
         return False
 
-    def decode(self, batch: Batch) -> list[int]:
+    def decode(self, batch: Batch) -> list[list[int]]:
         self._fill(batch)
         with turnstile.turn():
             self._compute(batch.num_tokens)
@@ -162,20 +164,30 @@ class LlamaContext:
         row = 0
         for chunk in batch.chunks:
             tokens, seq_id = chunk.seq.tokens, chunk.seq.slot_id
-            for position in range(chunk.start, chunk.end):
-                raw.token[row] = tokens[position]
+            for position, token in enumerate((*tokens[chunk.start : chunk.end], *chunk.draft), chunk.start):
+                raw.token[row] = token
                 raw.pos[row] = position
                 raw.n_seq_id[row] = 1
                 raw.seq_id[row][0] = seq_id
-                raw.logits[row] = False
+                raw.logits[row] = chunk.wants_token and position >= chunk.end - 1
                 row += 1
-            raw.logits[row - 1] = chunk.wants_token
         raw.n_tokens = row
 
-    def _sample(self, batch: Batch) -> list[int]:
-        tokens, row = [], -1
+    def _sample(self, batch: Batch) -> list[list[int]]:
+        sampled, row = [], 0
         for chunk in batch.chunks:
             row += chunk.num_tokens
-            if chunk.wants_token:
-                tokens.append(self._samplers[chunk.seq].sample(self._handle, row))
+            sampled.append(self._verified(chunk, row - 1 - len(chunk.draft)) if chunk.wants_token else [])
+        return sampled
+
+    def _verified(self, chunk: Chunk, row: int) -> list[int]:
+        """Sample from one row after the other as if each had been computed by itself: the logits of a row are right as
+        long as the tokens before it are those that were sampled. `row` is that of the chunk's own last token."""
+        sampler = self._samplers[chunk.seq]
+        tokens = [sampler.sample(self._handle, row)]
+        for draft in chunk.draft:
+            if tokens[-1] != draft:
+                break
+            row += 1
+            tokens.append(sampler.sample(self._handle, row))
         return tokens

@@ -13,7 +13,9 @@ from core.config.defaults import sampling_defaults
 from core.config.model import ModelConfig
 from core.config.problem import ConfigFault, Problem
 from core.engine.deadline import Deadline
-from core.engine.engine import Decoder, Engine
+from core.engine.decoder import Decoder
+from core.engine.draft import DraftGovernor
+from core.engine.engine import Engine
 from core.engine.scheduler import Scheduler
 from core.engine.sequence import Sampling, Sequence, Update
 from core.engine.slots import Slots
@@ -57,7 +59,8 @@ class Prompt:
 @dataclass(frozen=True)
 class Limits:
     """How a text model's memory and batches are divided, in tokens, but for `slots`, `holders` and `max_queue`, which
-    count sequences. `min_copy` and `max_scores` as in `Slots` and `Scheduler`."""
+    count sequences. `min_copy` and `max_scores` as in `Slots` and `Scheduler`; with a `max_drafted` of 0 nothing is
+    drafted."""
 
     context_size: int
     slots: int
@@ -67,6 +70,7 @@ class Limits:
     min_copy: int
     max_batch: int
     max_scores: int | None
+    max_drafted: int
     default_max_tokens: int
     max_queue: int
 
@@ -119,11 +123,15 @@ class TextRunner:
             can_cut=model.can_cut_memory,
             window=model.attention_window,
         )
-        scheduler = Scheduler(slots, max_batch=limits.max_batch, max_scores=limits.max_scores)
+        self._governor = (
+            DraftGovernor(limits.max_drafted, unified=limits.kv == "unified") if limits.max_drafted else None
+        )
+        scheduler = Scheduler(slots, max_batch=limits.max_batch, max_scores=limits.max_scores, governor=self._governor)
         self.engine = Engine(
             context,
             scheduler,
             max_queue=limits.max_queue,
+            prepare=self._calibrate,
             on_step=self.speed.observe,
             estimate=self.speed.step_seconds,
             name=config.name,
@@ -237,6 +245,7 @@ class TextRunner:
             frozenset() if goes_on else self._model.end_tokens,
             TextStream([*behaviour.config.stopwords, *stop], text_filter),
             deadline,
+            looks_up=self._governor is not None,
         )
         if self.packs and behaviour.config.records_prompts:
             seq.deliver = self.packs.watching(seq)
@@ -250,6 +259,11 @@ class TextRunner:
 
     def _survey(self, packs: Packs, behaviour: Behaviour) -> Survey:
         return survey(packs.folder, behaviour.config, behaviour.prompts, self._model)
+
+    def _calibrate(self) -> None:
+        """On the engine's thread."""
+        if self._governor:
+            self._governor.calibrate(self._context)
 
     def _behave(self, config: ModelConfig) -> Behaviour:
         problems = lint(config, self._template, self._model)

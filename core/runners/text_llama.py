@@ -8,6 +8,7 @@ from core import coldstart
 from core.config.defaults import DEFAULT_SLOTS, MAX_DEFAULT_CONTEXT
 from core.config.model import ModelConfig
 from core.config.problem import Problem
+from core.engine.draft import MAX_DRAFTED
 from core.errors import ModelUnusable
 from core.host import available_cpus
 from core.llama.context import ContextSettings, LlamaContext
@@ -98,6 +99,7 @@ def context_settings(config: ModelConfig, model: LlamaModel, limits: Limits) -> 
         threads=threads,
         threads_batch=config.threads_batch or threads,
         flash_attention=attention,
+        max_drafted=limits.max_drafted,
         rope_freq_base=config.parameters.rope_freq_base,
         rope_freq_scale=config.parameters.rope_freq_scale,
     )
@@ -139,6 +141,8 @@ def plan_limits(config: ModelConfig, model: LlamaModel, memory: int | None) -> L
     else:
         holders = config.holders or 0
         kv_tokens = (slots + holders) * context_size
+    max_batch = batch_rows(config.parameters.batch, on_gpu=model.is_offloaded)
+    drafts = config.prompt_lookup is not False and model.can_cut_memory  # else a wrong draft could not be forgotten
     _check_fit(config, model, kv_tokens, context_size, memory)
     return Limits(
         context_size=context_size,
@@ -147,8 +151,9 @@ def plan_limits(config: ModelConfig, model: LlamaModel, memory: int | None) -> L
         kv="unified" if unified else "split",
         kv_tokens=kv_tokens,
         min_copy=1 if unified else MIN_COPY,
-        max_batch=batch_rows(config.parameters.batch, on_gpu=model.is_offloaded),
+        max_batch=max_batch,
         max_scores=MAX_SCORES // max(model.num_heads, 1) if attention_of(config, model) == "off" else None,
+        max_drafted=min(MAX_DRAFTED, max_batch - 1) if drafts else 0,
         default_max_tokens=config.default_max_tokens or DEFAULT_MAX_TOKENS,
         max_queue=DEFAULT_MAX_QUEUE if config.max_queue is None else config.max_queue,
     )
