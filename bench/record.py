@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 INTERRUPTED = "interrupted: the run ended first"
+CUT_OFF = "cut off: it still ran when the drain had ended"
 
 
 @dataclass
@@ -49,7 +50,8 @@ class RequestRecord:
 
     @property
     def censored(self) -> bool:
-        return self.err == INTERRUPTED
+        """Its end was never seen, because the bench ended it."""
+        return self.err in (INTERRUPTED, CUT_OFF)
 
     @property
     def ttft_ms(self) -> float | None:
@@ -67,6 +69,15 @@ class RequestRecord:
     @property
     def e2e_ms(self) -> float | None:
         return None if self.t_end is None else (self.t_end - self.t_sched) / 1e6
+
+    @property
+    def ttft_from_send_ms(self) -> float | None:
+        """Without the client's own lateness: what the server is to blame for."""
+        return None if self.t_first_tok is None or self.t_send is None else (self.t_first_tok - self.t_send) / 1e6
+
+    @property
+    def e2e_from_send_ms(self) -> float | None:
+        return None if self.t_end is None or self.t_send is None else (self.t_end - self.t_send) / 1e6
 
     @property
     def itl_ms(self) -> float | None:
@@ -92,3 +103,7 @@ class RequestRecord:
 
     def line(self) -> str:
         return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_line(cls, line: str) -> RequestRecord:
+        return cls(**json.loads(line))

@@ -50,7 +50,7 @@ def _measure(scenario: Scenario, models: Path, deployment: Deployment | None, ou
     """Measure and write the result, also of a run that fails or is stopped."""
     targets = make_targets(scenario, models=models, deployment=deployment, out=out)
     with progress_bar() as progress:
-        requests = sum(stage.requests for stage in scenario.load) * scenario.measure.rounds * len(targets)
+        requests = sum(entry.num_requests for entry in scenario.load) * scenario.measure.rounds * len(targets)
         task = progress.add_task("", total=requests)
 
         def on_progress(words: str, advance: int) -> None:

@@ -6,15 +6,16 @@ from collections.abc import Iterator, Sequence
 
 from bench.report.blocks import Notes, Section, Table, number
 from bench.result import Result, StageResult
-from bench.scenario import Stage
+from bench.series import Search, Sweep
+from bench.stages import AnyStage, Closed
 from bench.stats import required_samples
 
 HEADERS = (
     "target", "out tok/s", "decode tok/s", "prefill tok/s", "TTFT p50 ms", "TTFT p95 ms", "n", "verdict",
 )  # fmt: skip
 GLOSSARY = (
-    "**out tok/s**: completion tokens of all requests / wall time of the stage, the drain included; median of the"
-    " rounds.",
+    "**out tok/s**: completion tokens that came within the steady window / its length; from when as many requests were"
+    " completed as are at work at once to the last arrival, so without start and drain; median of the rounds.",
     "**decode tok/s**: per request (tokens - 1) / (last token - first token); median of the requests, then of the"
     " rounds. For the bare loop one sequence of the lockstep batch.",
     "**prefill tok/s**: as the target itself timed it, cached tokens left out; with several clients it would time their"
@@ -27,6 +28,8 @@ GLOSSARY = (
 def sections(result: Result) -> Iterator[Section]:
     """One for each stage that was measured."""
     for load in result.scenario.text.load if result.scenario else ():
+        if isinstance(load, Sweep | Search):
+            continue
         stages = [stage for stage in result.stages if stage.stage == load.name]
         if stages:
             doubted = frozenset(i for i, stage in enumerate(stages) if _verdict(stage) != "valid")
@@ -37,14 +40,14 @@ def sections(result: Result) -> Iterator[Section]:
         yield Section("How to read this", (Notes(GLOSSARY),))
 
 
-def _title(load: Stage) -> str:
-    clients = f"{load.concurrency} client{'s' if load.concurrency > 1 else ''}"
-    return f"{load.name}: {clients}, about {load.prompts.isl} tokens in, {load.prompts.osl} out"
+def _title(load: AnyStage) -> str:
+    return f"{load.name}: {load.words}, about {load.prompts.isl} tokens in, {load.prompts.osl} out"
 
 
 def _row(stage: StageResult) -> tuple[str, ...]:
     rates, ttft = stage.rates, stage.metrics.get("ttft_ms")
-    prefill = rates.prefill_tok_s if stage.load.concurrency == 1 else None
+    single = isinstance(stage.load, Closed) and stage.load.concurrency == 1
+    prefill = rates.prefill_tok_s if single else None
     numbers = (rates.out_tok_s, rates.decode_tok_s, prefill, rates.ttft_p50_ms, ttft.p95 if ttft else None)
     return (stage.target, *map(number, numbers), f"{stage.n_ok}/{stage.n_sent}", _verdict(stage))
 

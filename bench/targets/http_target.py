@@ -14,7 +14,7 @@ import aiohttp
 
 from bench.client import StreamingClient
 from bench.errors import BenchError
-from bench.load.closed import closed_loop
+from bench.load.drive import drive
 from bench.sample import Sample
 from bench.scenario import TargetSpec, Workload
 from bench.targets.process import ChildProcess
@@ -59,7 +59,7 @@ class HttpTarget:
 
     async def measure(self, prompts: Sequence[str], sample: Sample) -> None:
         assert self._client is not None, "start it first"
-        await closed_loop(self._client.send, prompts, sample)
+        await drive(self._client.send, prompts, sample)
         if self._process:
             self._process.check_alive()
 
