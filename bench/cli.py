@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import argparse
 
-from bench.commands import report, run
+from bench.commands import load, report, run
 
-COMMANDS = (run, report)
+COMMANDS = (run, load, report)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -69,7 +69,7 @@ class Scenario(Strict):
     model: str = Field(min_length=1, description="a model of the models folder")
     targets: tuple[TargetSpec, ...] = Field(min_length=1, description="the first is compared with each of the others")
     workload: Workload = Workload()
-    load: tuple[AnyLoad, ...] = Field(min_length=1)
+    load: tuple[AnyLoad, ...]
     slo: Slo | None = None
     measure: Measure = Measure()
 
@@ -86,6 +86,8 @@ class Scenario(Strict):
 
     @model_validator(mode="after")
     def _loads_can_be_measured(self) -> Self:
+        if not self.load:
+            raise ValueError("load: ask for something: it has no entry")
         searches = [entry.name for entry in self.load if isinstance(entry, Search)]
         if searches and self.slo is None:
             raise ValueError(f"load {searches[0]!r} searches for goodput: say under `slo` what is good")
@@ -130,11 +132,16 @@ def read_scenario(path: Path) -> Scenario:
         raise BenchError(f"{path}: cannot be read: {error.strerror}") from error
     except yaml.YAMLError as error:
         raise BenchError(f"{path}: not valid YAML: {error}") from error
+    return make_scenario(content, origin=str(path))
+
+
+def make_scenario(content: object, *, origin: str) -> Scenario:
+    """Raises BenchError naming the origin and every key at fault."""
     try:
         return Scenario.model_validate(content)
     except ValidationError as error:
         faults = (f"{_key(fault['loc']) or 'scenario'}: {fault['msg']}" for fault in error.errors())
-        raise BenchError("\n".join(f"{path}: {fault}" for fault in faults)) from error
+        raise BenchError("\n".join(f"{origin}: {fault}" for fault in faults)) from error
 
 
 def _key(place: tuple[int | str, ...]) -> str:

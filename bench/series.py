@@ -33,7 +33,7 @@ class Sweep(LoadSpec):
     concurrency: tuple[int, ...] | None = Field(default=None, min_length=2)
     rate: tuple[Rate, ...] | None = Field(default=None, min_length=2)
     requests: int | None = Field(default=None, ge=1, description="of each stage")
-    duration: Seconds | None = Field(default=None, description="of each stage; only with rates")
+    duration: Seconds | None = Field(default=None, description="of each stage")
     arrivals: Gaps = "poisson"
     max_in_flight: InFlight = MAX_IN_FLIGHT
 
@@ -44,8 +44,8 @@ class Sweep(LoadSpec):
         values = self.concurrency or self.rate or ()
         if list(values) != sorted(set(values)):
             raise ValueError(f"sweep {self.name!r}: list {values} from low to high, each value once")
-        if self.concurrency and (self.requests is None or self.duration is not None):
-            raise ValueError(f"sweep {self.name!r}: a closed loop ends after `requests`")
+        if self.concurrency and self.requests is None:
+            raise ValueError(f"sweep {self.name!r}: clients need a number of `requests`")
         self.steps()
         return self
 
@@ -55,9 +55,8 @@ class Sweep(LoadSpec):
         return tuple(self._open(rate) for rate in self.rate or ())
 
     def _closed(self, clients: int) -> Closed:
-        assert self.requests is not None, "checked above"
-        name = f"{self.name}-c{clients}"
-        return Closed(name=name, prompts=self.prompts, drain=self.drain, concurrency=clients, requests=self.requests)
+        common = self.model_dump(include={"prompts", "drain", "duration", "requests"})
+        return Closed.model_validate(common | {"name": f"{self.name}-c{clients}", "concurrency": clients})
 
     def _open(self, rate: float) -> Poisson | Constant:
         kind = Poisson if self.arrivals == "poisson" else Constant

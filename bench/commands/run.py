@@ -40,13 +40,12 @@ def _run(args: argparse.Namespace) -> int:
     started_here = any(target.started_here for target in scenario.targets)
     deployment = read_deployment(args.models, scenario.model) if started_here else None
     out = out_folder(args.out, scenario.name)
-    _measure(scenario, args.models, deployment, out)
-    result = read_result(out)
+    result = measure(scenario, models=args.models, deployment=deployment, out=out, command="run")
     show(result, out, ratios=_ratios(result))
     return exit_status(result)
 
 
-def _measure(scenario: Scenario, models: Path, deployment: Deployment | None, out: Path) -> None:
+def measure(scenario: Scenario, *, models: Path, deployment: Deployment | None, out: Path, command: str) -> Result:
     """Measure and write the result, also of a run that fails or is stopped."""
     targets = make_targets(scenario, models=models, deployment=deployment, out=out)
     with progress_bar() as progress:
@@ -56,13 +55,14 @@ def _measure(scenario: Scenario, models: Path, deployment: Deployment | None, ou
         def on_progress(words: str, advance: int) -> None:
             progress.update(task, description=words, advance=advance, refresh=True)
 
-        run = Run(scenario, targets, out, on_progress)
+        run = Run(scenario, targets, out, on_progress, command=command)
         try:
             asyncio.run(_until_terminated(run))
         except (KeyboardInterrupt, asyncio.CancelledError):
             progress.console.print("stopped; what was measured is kept")
         finally:
             write(run.result(deployment), out)
+    return read_result(out)
 
 
 async def _until_terminated(run: Run) -> None:

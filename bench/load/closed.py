@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from time import perf_counter_ns
+from contextlib import suppress
 from typing import TypeAlias
 
 from bench.load.drain import drain
@@ -18,18 +19,22 @@ Send: TypeAlias = Callable[[str, RequestRecord], Awaitable[None]]
 async def closed_loop(send: Send, prompts: Sequence[str], stage: Closed, sample: Sample) -> None:
     """Send every prompt once, `concurrency` at a time, until the stage's `duration` is over. A request is due when a
     client is free for it."""
-    pending = iter(prompts)
-    closes = None if stage.duration is None else perf_counter_ns() + stage.duration * 1e9
+    if not prompts:
+        return
+    pending = deque(prompts)
     all_sent = asyncio.Event()
 
     async def client() -> None:
-        for prompt in pending:
-            if closes is not None and perf_counter_ns() >= closes:
-                break
+        while pending:
+            prompt = pending.popleft()
+            if not pending:
+                all_sent.set()
             await send(prompt, sample.new_record())
-        all_sent.set()
 
     async with asyncio.TaskGroup() as group:
         clients = [group.create_task(client()) for _ in range(stage.concurrency)]
-        await all_sent.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(stage.duration):
+                await all_sent.wait()
+        pending.clear()
         await drain(clients, stage.drain, sample)

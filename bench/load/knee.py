@@ -10,12 +10,14 @@ MIN_POINTS = 4
 CANDIDATES = 200
 FLATTER = 0.5
 """Of the slope before the knee; a smaller change is not called one."""
+RISE = 0.1
+"""Of the highest value, up to the knee; a smaller one may be noise on a level curve."""
 
 
 def knee(x: Sequence[float], y: Sequence[float]) -> float | None:
     """The x at which two joined line segments, y = a + b x + c max(0, x - k), fit best (least squares over k, as in
     guidellm's knee analysis). None for fewer than 4 points, or where the second segment is not at most half as steep
-    as the first: the load swept has no knee in it."""
+    as the first, or the first hardly rises: the load swept has no knee in it."""
     if len(x) < MIN_POINTS:
         return None
     xs, ys = np.array(x, dtype=float), np.array(y, dtype=float)
@@ -24,7 +26,8 @@ def knee(x: Sequence[float], y: Sequence[float]) -> float | None:
     candidates = np.union1d(xs[1:-1], np.linspace(xs[1], xs[-2], CANDIDATES))
     fits = [(_fit(xs, ys, float(k)), float(k)) for k in candidates]
     (_, before, bend), at = min(fits, key=lambda fit: fit[0][0])
-    return at if before > 0 and before + bend <= FLATTER * before else None
+    rises = before * (at - xs[0]) > RISE * ys.max()
+    return at if rises and before + bend <= FLATTER * before else None
 
 
 def _fit(x: np.ndarray, y: np.ndarray, k: float) -> tuple[float, float, float]:
