@@ -51,7 +51,7 @@ class Sample:
     @property
     def started(self) -> int:
         """When the open loop began (perf_counter_ns)."""
-        return self.records[0].t_sched - round(self.arrivals[0] * 1e9)
+        return self.records[0].t_sched - round(self.arrivals[self.records[0].index] * 1e9)
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,10 @@ class Readings:
         cpu = cpu_times()
         return cls(time.perf_counter(), time.process_time(), target, idle_targets, cpu.busy, cpu.steal)
 
-    def use_since(self, earlier: Readings) -> HostUse:
+    def use_since(self, earlier: Readings, *, client_seconds: float | None = None) -> HostUse:
+        """`client_seconds` where the client was other processes than this one."""
         wall = self.at - earlier.at
-        client = (self.client - earlier.client) / wall
+        client = (self.client - earlier.client if client_seconds is None else client_seconds) / wall
         target = _rate(earlier.target, self.target, wall)
         idle_targets = _rate(earlier.idle_targets, self.idle_targets, wall)
         known = None if target is None or idle_targets is None else client + target + idle_targets
