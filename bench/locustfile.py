@@ -51,6 +51,8 @@ from bench.stages import Closed
 log = logging.getLogger("bench")
 LONGEST_SILENCE = 900.0
 """A long prompt on a small CPU; locust's own 60 s would call it a failure."""
+MOST_SPAWNED = 100
+"""Users per second; locust warns above it."""
 DONE = "bench_done"
 
 locust.stats.bucket_response_time = lambda milliseconds: round(milliseconds, 1)
@@ -160,6 +162,9 @@ class Client(FastHttpUser):
         if not response.status_code:
             response.raise_for_status()
         record.status = response.status_code
+        if record.status != 200:  # locust has read what it says already
+            blocks.append((perf_counter_ns(), response.content or b""))
+            return
         while line := response.stream.readline(b"\n"):
             blocks.append((perf_counter_ns(), line))
         if rest := response.stream.read():
@@ -211,9 +216,9 @@ def _lead(environment: Environment) -> Lead:
     if runner.target_user_count < runner.worker_count:
         raise BenchError(f"{runner.worker_count} workers need a user each: -u {runner.worker_count} or more")
     scenario = adhoc_scenario(_as_load_options(environment))
-    spawning = (runner.worker_count - 1) / environment.parsed_options.spawn_rate
+    spawning = 0.2 if runner.worker_count == 1 else 1 + runner.worker_count / environment.parsed_options.spawn_rate
     folder = out_folder(Path(out) if out else None, "locust")
-    return Lead(scenario, workers=runner.worker_count, starts_in=0.2 + spawning, out=folder)
+    return Lead(scenario, workers=runner.worker_count, starts_in=spawning, out=folder)
 
 
 def _as_load_options(environment: Environment) -> Namespace:
@@ -232,7 +237,7 @@ def prepare(environment: Environment, **_: Any) -> None:
         return
     runner.register_message(DONE, hear)
     options.num_users = options.num_users or (options.expect_workers if options.master else 1)
-    options.spawn_rate = options.spawn_rate or min(100, options.num_users)
+    options.spawn_rate = options.spawn_rate or MOST_SPAWNED
     if options.run_time:  # would cut off what is in flight; the plan's own end lets it finish
         options.duration, options.run_time = f"{options.run_time}s", None
     if environment.web_ui:

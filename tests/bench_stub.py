@@ -8,6 +8,7 @@ import json
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from queue import Queue
 from time import monotonic
 from typing import Any
 
@@ -146,20 +147,19 @@ class TimedServer(StubServer):
 @contextmanager
 def in_thread(server: StubServer) -> Iterator[StubServer]:
     """The server on a loop of its own, for clients in other processes."""
-    up, stop = threading.Event(), asyncio.Event()
-    loop = asyncio.new_event_loop()
+    loops: Queue[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Queue()
 
     async def serve() -> None:
+        stop = asyncio.Event()
         async with server.running():
-            up.set()
+            loops.put((asyncio.get_running_loop(), stop))
             await stop.wait()
 
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
+    loop, stop = loops.get(timeout=10)
     try:
-        assert up.wait(10)
         yield server
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join()
-        loop.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 from time import perf_counter_ns
@@ -14,15 +15,20 @@ from bench.scenario import Scenario
 from bench.session import Session
 
 POLL_SECONDS = 0.05
+SLOWER_WORKER = 3
+"""Several of them make their prompts at once."""
 
 
 class Lead:
-    """`starts_in` (seconds) must be enough for every worker to have read the plan."""
+    """`starts_in` (seconds) must be enough for every worker to have the plan; the time to make prompts is added."""
 
     def __init__(self, scenario: Scenario, *, workers: int, starts_in: float, out: Path) -> None:
         self._session = Session("locust", scenario.name)
-        start = perf_counter_ns() + round(starts_in * 1e9)
-        self.plan = Plan(self._session.id, scenario.model_dump_json(by_alias=True), start, workers, str(out))
+        plan = Plan(self._session.id, scenario.model_dump_json(by_alias=True), 0, workers, str(out))
+        began = perf_counter_ns()
+        plan.turns(0)
+        preparing = SLOWER_WORKER * (perf_counter_ns() - began)
+        self.plan = dataclasses.replace(plan, start=perf_counter_ns() + preparing + round(starts_in * 1e9))
         self._cpu_seconds: dict[int, float] = {}
         self._before = Readings.take(None, None)
         self._result: Result | None = None

@@ -12,7 +12,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter_ns
 
 from bench.load.arrivals import arrivals
 from bench.load.curves import curves
@@ -61,21 +60,20 @@ class Plan:
         return [] if isinstance(stage, Closed) else arrivals(stage, seed)
 
     def turns(self, worker: int) -> Iterator[tuple[str, RequestRecord]]:
-        """The prompts of one worker and their records, in order. Of a closed loop each is due when it is taken."""
-        scenario, stage, due = self.scenario, self.stage, self.arrivals()
-        seed, count = scenario.workload.sampling.seed, len(due) or stage.num_requests
+        """The prompts of one worker, made now, and their records, made when they are taken: of a closed loop each is
+        due then."""
+        stage, due = self.stage, self.arrivals()
+        count = len(due) or stage.num_requests
+        seed = self.scenario.workload.sampling.seed
         texts = prompts(stage, seed=seed, run=self.run, part="round 0", count=count)
-        for index in range(worker, count, self.workers):
-            record = RequestRecord(
-                target=scenario.targets[0].name,
-                stage=stage.name,
-                round=0,
-                index=index,
-                isl_req=stage.prompts.isl,
-                osl_req=stage.prompts.osl,
-                t_sched=self.start + round(due[index] * 1e9) if due else perf_counter_ns(),
-            )
-            yield texts[index], record
+        sample = Sample(self.scenario.targets[0].name, stage, 0)
+
+        def record(index: int) -> RequestRecord:
+            made = sample.new_record(self.start + round(due[index] * 1e9) if due else None)
+            made.index = index
+            return made
+
+        return ((texts[index], record(index)) for index in range(worker, count, self.workers))
 
 
 class Rows:
