@@ -11,6 +11,7 @@ from bench.load.curves import curves
 from bench.load.knee import knee
 from bench.load.saturation import saturation
 from bench.load.window import Window, steady_window, whole_window
+from bench.report.blocks import Notes
 from bench.report.contents import sections
 from bench.report.figures import LinePlot
 from bench.result import ScenarioText
@@ -204,6 +205,8 @@ def test_the_report_has_a_table_and_four_figures_for_each_curve() -> None:
     assert [limit.value for limit in figures[0].limits] == [2000]
     assert [(line.x, line.doubted) for line in figures[0].series] == 2 * [((1, 2, 3), False), ((3, 6), True)]
     assert all(figure.x_label and figure.y_label and figure.caption for figure in figures)
+    (notes,) = [block for block in section.blocks if isinstance(block, Notes)]
+    assert any("l-r6: suspect: queue: saturated" in line for line in notes.lines)
     assert not any(section.title.startswith("l-r") for section in sections(result))
 
 

@@ -58,6 +58,7 @@ def _of_stage(stage: StageResult) -> Point:
     ttft, e2e, load = stage.metrics.get("ttft_ms"), stage.metrics.get("e2e_ms"), stage.load
     assert not isinstance(load, Ramp), "a sweep has none"
     return Point(
+        stage=stage.stage,
         x=load.concurrency if isinstance(load, Closed) else load.rate,
         requested_req_s=stage.rates.requested_req_s,
         achieved_req_s=stage.rates.achieved_req_s,
@@ -96,6 +97,7 @@ def _of_step(
     ttft = describe([record.ttft_ms for record in ended_well if record.ttft_ms is not None])
     e2e = describe([record.e2e_ms for record in ended_well if record.e2e_ms is not None])
     return Point(
+        stage=due[0].stage,
         x=rate,
         requested_req_s=median(window.arrivals(records) / window.seconds for window, records in windows),
         achieved_req_s=median(window.completions(records) / window.seconds for window, records in windows),

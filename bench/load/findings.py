@@ -26,8 +26,10 @@ class Attainment(Found):
 
 
 class Point(Found):
-    """One step of a sweep or ramp. `x` is the number of clients, or the requests per second that were asked for."""
+    """One step of a sweep or ramp, and the stage that it was or was part of. `x` is the number of clients, or the
+    requests per second that were asked for."""
 
+    stage: str
     x: float
     requested_req_s: float | None
     achieved_req_s: float | None
@@ -59,6 +61,7 @@ class Probe(Found):
     """One rate tried: `attained` if the lower bound reaches the share that is sought, `missed` if the upper one does
     not, else `unproven`, which counts as not attained."""
 
+    stage: str
     rate: float
     goodput: Attainment
     verdict: Literal["attained", "missed", "unproven"]

@@ -29,7 +29,7 @@ class GoodputSearch:
     """Ask `next_rate`, measure at that rate, `tell` what was found, until there is no next rate."""
 
     def __init__(self, search: Search) -> None:
-        self._name = search.name
+        self._search = search
         self._wanted = search.rate
         self._probes: list[Probe] = []
 
@@ -42,12 +42,13 @@ class GoodputSearch:
         return sqrt(attained * failed) if failed / attained > 1 + wanted.resolution else None
 
     def tell(self, rate: float, goodput: Attainment) -> None:
-        self._probes.append(Probe(rate=rate, goodput=goodput, verdict=_verdict(goodput, self._wanted.attain)))
+        stage, verdict = self._search.probe(rate).name, _verdict(goodput, self._wanted.attain)
+        self._probes.append(Probe(stage=stage, rate=rate, goodput=goodput, verdict=verdict))
 
     def found(self, target: str, number: int) -> GoodputFound:
         """As far as the search has come, in round `number`."""
         return GoodputFound(
-            load=self._name,
+            load=self._search.name,
             target=target,
             round=number,
             attain=self._wanted.attain,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from bench.load.findings import Attainment, Curve, GoodputFound, Point
 from bench.report.blocks import Notes, Section, Table, Text, number
 from bench.report.load_figures import plots
+from bench.report.stages import doubts
 from bench.result import Result, StageResult
 from bench.slo import Slo
 from bench.stages import Closed
@@ -23,9 +24,9 @@ def sections(result: Result) -> Iterator[Section]:
     if opened := [stage for stage in result.stages if _is_single(stage, result)]:
         yield Section("Open loops: asked for and given", (_arrivals_table(opened), Notes(ARRIVALS_GLOSSARY)))
     for load in dict.fromkeys(curve.load for curve in result.curves):
-        yield _of_load([curve for curve in result.curves if curve.load == load], slo)
+        yield _of_load([curve for curve in result.curves if curve.load == load], result, slo)
     for found in dict.fromkeys(search.load for search in result.searches):
-        yield _of_search([search for search in result.searches if search.load == found], slo)
+        yield _of_search([search for search in result.searches if search.load == found], result, slo)
 
 
 def _is_single(stage: StageResult, result: Result) -> bool:
@@ -63,9 +64,9 @@ def _arrivals_row(stage: StageResult) -> Iterator[str]:
     yield "yes" if stage.saturated else "no"
 
 
-def _of_load(curves: Sequence[Curve], slo: Slo | None) -> Section:
+def _of_load(curves: Sequence[Curve], result: Result, slo: Slo | None) -> Section:
     axis = AXES[curves[0].x]
-    notes = Notes(tuple(_verdicts(curves)))
+    notes = Notes((*_verdicts(curves), *_doubts(result, [p.stage for curve in curves for p in curve.points])))
     return Section(f"{curves[0].load}: over {axis}", (_points_table(curves, axis), notes, *plots(curves, axis, slo)))
 
 
@@ -107,7 +108,7 @@ LIMITS = {
 }
 
 
-def _of_search(searches: Sequence[GoodputFound], slo: Slo | None) -> Section:
+def _of_search(searches: Sequence[GoodputFound], result: Result, slo: Slo | None) -> Section:
     headers = ("req/s tried", "target", "round", "good", "verdict")
     rows = tuple(
         (f"{probe.rate:.3g}", search.target, f"{search.round + 1}", _share(probe.goodput), probe.verdict)
@@ -115,7 +116,8 @@ def _of_search(searches: Sequence[GoodputFound], slo: Slo | None) -> Section:
         for probe in search.probes
     )
     words = Text(f"Good means {slo.words}." if slo else "")
-    notes = Notes((*(_answer(search) for search in searches), GOODPUT))
+    steps = [probe.stage for search in searches for probe in search.probes]
+    notes = Notes((*(_answer(search) for search in searches), GOODPUT, *_doubts(result, steps)))
     return Section(f"{searches[0].load}: goodput", (words, notes, Table(headers, rows)))
 
 
@@ -131,7 +133,16 @@ def _answer(search: GoodputFound) -> str:
     return f"{where}: {rate} with {search.attain:.0%} good ({LIMITS[search.limited_by]})"
 
 
+def _doubts(result: Result, steps: Sequence[str]) -> Iterator[str]:
+    """Of the steps that have no section of their own."""
+    entries = {entry.name for entry in result.scenario.text.load} if result.scenario else set()
+    hidden = set(steps) - entries
+    for stage in result.stages:
+        if stage.stage in hidden:
+            yield from (f"{stage.stage}: {doubt}" for doubt in doubts([stage]))
+
+
 def _share(goodput: Attainment | None) -> str:
     if goodput is None or goodput.share is None:
         return "n/a"
-    return f"{goodput.share:.1%} ({goodput.low:.1%} to {goodput.high:.1%})"
+    return f"{goodput.share:.0%} ({goodput.low:.0%}-{goodput.high:.0%})"

@@ -32,9 +32,9 @@ def sections(result: Result) -> Iterator[Section]:
             continue
         stages = [stage for stage in result.stages if stage.stage == load.name]
         if stages:
-            doubted = frozenset(i for i, stage in enumerate(stages) if _verdict(stage) != "valid")
+            doubted = frozenset(i for i, stage in enumerate(stages) if verdict(stage) != "valid")
             table = Table(HEADERS, tuple(_row(stage) for stage in stages), doubted)
-            notes = Notes((*_comparisons(result, load.name), *_too_few(stages), *_doubts(stages)))
+            notes = Notes((*_comparisons(result, load.name), *_too_few(stages), *doubts(stages)))
             yield Section(_title(load), (table, notes))
     if result.stages:
         yield Section("How to read this", (Notes(GLOSSARY),))
@@ -49,10 +49,10 @@ def _row(stage: StageResult) -> tuple[str, ...]:
     single = isinstance(stage.load, Closed) and stage.load.concurrency == 1
     prefill = rates.prefill_tok_s if single else None
     numbers = (rates.out_tok_s, rates.decode_tok_s, prefill, rates.ttft_p50_ms, ttft.p95 if ttft else None)
-    return (stage.target, *map(number, numbers), f"{stage.n_ok}/{stage.n_sent}", _verdict(stage))
+    return (stage.target, *map(number, numbers), f"{stage.n_ok}/{stage.n_sent}", verdict(stage))
 
 
-def _verdict(stage: StageResult) -> str:
+def verdict(stage: StageResult) -> str:
     severities = {flag.severity for flag in stage.validity}
     return next((severity for severity in ("invalid", "suspect") if severity in severities), "valid")
 
@@ -70,6 +70,6 @@ def _too_few(stages: Sequence[StageResult]) -> Iterator[str]:
         yield f"TTFT p95 n/a (n={min(counts)}, need {required_samples(95)})"
 
 
-def _doubts(stages: Sequence[StageResult]) -> Iterator[str]:
+def doubts(stages: Sequence[StageResult]) -> Iterator[str]:
     for stage in stages:
         yield from (f"{flag.severity}: {stage.target}: {flag.text}" for flag in stage.validity)
