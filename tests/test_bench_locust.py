@@ -149,6 +149,11 @@ def _swarmed(ui: str) -> tuple[dict[str, Any], dict[str, Any]]:
         return web.get("/stats/requests").json(), answer.json()
 
 
+def test_no_other_part_of_the_bench_loads_gevent() -> None:
+    code = "import sys, bench.cli, bench.load.lead; print([m for m in ('gevent', 'locust') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
 def scenario(**load: Any) -> Scenario:
     content = {
         "schema": "bench.scenario/1",
