@@ -21,6 +21,8 @@ ONLY_IN = {
     "starlette": ("handlers",),
     "uvicorn": ("handlers",),
     "xllamacpp": ("bench",),
+    "locust": ("bench.locustfile",),
+    "gevent": ("bench.locustfile",),
 }
 """Library -> the modules that may import it."""
 
