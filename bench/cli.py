@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import argparse
 
-from bench.commands import report, run
+from bench.commands import context, report, run
 
-COMMANDS = (run, report)
+COMMANDS = (run, context, report)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
