@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bench.context.parts import ContextPart
 from bench.deployment import Deployment
 from bench.environment import Environment
 from bench.errors import BenchError
@@ -162,6 +163,7 @@ class Result(Frozen):
     searches: list[GoodputFound] = []
     roofline: Roofline | None = None
     plan: Plan | None = None
+    context: ContextPart | None = None
     validity: list[Flag]
 
     def write(self, folder: Path) -> Path:

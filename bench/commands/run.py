@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 from pathlib import Path
 
-from bench.commands.options import add_out_option, exit_status, out_folder, progress_bar, show, write
+from bench.commands.options import add_out_option, exit_status, out_folder, progress_bar, show, until_terminated, write
 from bench.deployment import Deployment, read_deployment
 from bench.result import Result, read_result
 from bench.roofline.peaks import Peaks, measure_peaks
@@ -61,7 +60,7 @@ def measure(scenario: Scenario, *, models: Path, deployment: Deployment | None, 
 
         run = Run(scenario, targets, out, on_progress, command=command)
         try:
-            asyncio.run(_until_terminated(run))
+            asyncio.run(until_terminated(run.measure()))
         except (KeyboardInterrupt, asyncio.CancelledError):
             progress.console.print("stopped; what was measured is kept")
         finally:
@@ -75,14 +74,6 @@ def _with_roofline(result: Result, deployment: Deployment | None, peaks: Peaks |
         return result
     use = roofline(result, read_header(Path(deployment.weights)), peaks, deployment.slots)
     return result.model_copy(update={"roofline": use})
-
-
-async def _until_terminated(run: Run) -> None:
-    """SIGTERM ends a run as Ctrl-C does: children are stopped, the result is written."""
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    await run.measure()
 
 
 def _ratios(result: Result) -> dict[str, dict[str, float | None]]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from bench.record import RequestRecord
-from bench.report import facts, latency, load, plan, requests, roofline, stages, throughput, verdict
+from bench.report import context, facts, latency, load, plan, requests, roofline, stages, throughput, verdict
 from bench.report.blocks import Block, Finding, Report, Section, Text, Verdict
 from bench.report.glossary import gathered
 from bench.result import Result
 
-FINDINGS: tuple[Callable[[Result], Iterator[Finding]], ...] = (verdict.findings,)
+FINDINGS: tuple[Callable[[Result], Iterator[Finding]], ...] = (verdict.findings, context.findings)
 PARTS: tuple[Callable[[Result], Iterator[Section]], ...] = (
     throughput.sections,
     latency.sections,
     load.sections,
     stages.sections,
+    context.sections,
     roofline.sections,
     plan.sections,
 )

@@ -32,12 +32,14 @@ class ServerProgram:
 
 
 class HttpTarget:
-    """Without a `program` the server is at `spec.url`, and its processes are not ours to start, see or stop."""
+    """Without a `program` the server is at `spec.url`, and its processes are not ours to start, see or stop.
+    `base_url` is right once it has started."""
 
     def __init__(
         self, spec: TargetSpec, *, model: str, workload: Workload, log: Path, program: ServerProgram | None = None
     ) -> None:
         self.spec = spec
+        self.base_url = str(spec.url).rstrip("/")
         self._model = spec.model or model
         self._workload = workload
         self._log = log
@@ -46,16 +48,15 @@ class HttpTarget:
         self._client: StreamingClient | None = None
 
     async def start(self) -> None:
-        base_url = str(self.spec.url).rstrip("/")
-        ready_url = f"{base_url}/models"
+        ready_url = f"{self.base_url}/models"
         if self._program:
             address = f"http://127.0.0.1:{_free_port()}"
-            base_url, ready_url = f"{address}/v1", address + self._program.ready
+            self.base_url, ready_url = f"{address}/v1", address + self._program.ready
             command = self._program.command(int(address.rpartition(":")[2]))
             self._process = await ChildProcess.start(self.spec.name, command, self._log)
         await self._wait_until_ready(ready_url)
         extra = extra_fields(self.spec, self._workload)
-        self._client = StreamingClient(base_url, model=self._model, workload=self._workload, extra=extra)
+        self._client = StreamingClient(self.base_url, model=self._model, workload=self._workload, extra=extra)
 
     async def measure(self, prompts: Sequence[str], sample: Sample) -> None:
         assert self._client is not None, "start it first"
