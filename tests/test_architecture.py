@@ -31,7 +31,7 @@ LAYERS = [
     ("core.llama", "core.coalesce", "core.metrics"),
     ("core.loader", "core.registry", "core.reply", "core.runners", "core.watch"),
     ("core.catalog",),
-    ("core.service", "core.doctor"),
+    ("core.service", "core.doctor", "core.optimize"),
     ("handlers", "bench"),
 ]
 """From the ground up: a module imports its own layer and those below."""

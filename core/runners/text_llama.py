@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+
 from core import coldstart
 from core.config.defaults import DEFAULT_SLOTS, MAX_DEFAULT_CONTEXT
 from core.config.model import ModelConfig
@@ -9,12 +12,16 @@ from core.config.problem import Problem
 from core.errors import ModelUnusable
 from core.host import available_cpus
 from core.llama.context import ContextSettings, LlamaContext
+from core.llama.devices import gpus
+from core.llama.kernels import advice
 from core.llama.model import LlamaModel, open_model
 from core.llama.offload import MICRO_BATCH
 from core.prompt.chat_template import ChatTemplate
 from core.prompt.lint import lint
 from core.runners.gpu import Attention, batch_rows, flash_attention, free_for_cache
 from core.runners.text import Limits, TextRunner
+
+logger = logging.getLogger("warmfn.llama")
 
 DEFAULT_MAX_TOKENS = 1024
 MIN_CONTEXT = 16
@@ -34,6 +41,7 @@ MIN_COPY = 128
 
 def load(config: ModelConfig) -> TextRunner:
     """Raises ModelUnusable."""
+    threading.Thread(target=_log_advice, args=(config,), name=f"advice-{config.name}", daemon=True).start()
     with coldstart.phase("weights"):
         model = open_model(config)
     try:
@@ -47,6 +55,15 @@ def load(config: ModelConfig) -> TextRunner:
     return TextRunner(config, model, context, limits, template)
 
 
+def _log_advice(config: ModelConfig) -> None:
+    """Beside the load, which waits for the disk and for C: reading a header takes 60 to 300 ms."""
+    try:
+        if said := speed_advice(config):
+            logger.info("%s: %s", config.name, said)
+    except ModelUnusable:
+        return  # which the load tells
+
+
 def examine_prompts(config: ModelConfig) -> list[Problem]:
     """What the prompts of a model get wrong, by its vocabulary alone. Raises ModelUnusable."""
     model = LlamaModel(config.weights, vocab_only=True)
@@ -54,6 +71,11 @@ def examine_prompts(config: ModelConfig) -> list[Problem]:
         return lint(config, chat_template(model), model)
     finally:
         model.close()
+
+
+def speed_advice(config: ModelConfig) -> str | None:
+    """How a model that this host's CPU computes slowly becomes faster. Raises ModelUnusable."""
+    return None if gpus() and config.gpu_layers != 0 else advice(config.name, config.weights)
 
 
 def chat_template(model: LlamaModel) -> ChatTemplate | None:
