@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import re
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
 MEMINFO = Path("/proc/meminfo")
+CPUINFO = Path("/proc/cpuinfo")
 
 
 def available_cpus(cgroup: Path = CGROUP) -> int:
@@ -20,6 +22,15 @@ def available_cpus(cgroup: Path = CGROUP) -> int:
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _cpu_quota(cgroup)
     return max(1, min(cpus, math.ceil(quota)) if quota else cpus)
+
+
+def cpu_model(cpuinfo: Path = CPUINFO) -> str:
+    """The processor's name, or only its kind where the system does not tell."""
+    try:
+        match = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE)
+    except OSError:
+        match = None
+    return match[1].strip() if match else platform.machine()
 
 
 def available_memory(cgroup: Path = CGROUP, meminfo: Path = MEMINFO) -> int | None:

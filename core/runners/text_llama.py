@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 from core import coldstart
 from core.config.defaults import DEFAULT_SLOTS, MAX_DEFAULT_CONTEXT
@@ -12,6 +13,8 @@ from core.engine.draft import MAX_DRAFTED
 from core.errors import ModelUnusable
 from core.host import available_cpus
 from core.llama.context import ContextSettings, LlamaContext
+from core.llama.devices import gpus
+from core.llama.kernels import advice
 from core.llama.model import LlamaModel, open_model
 from core.llama.offload import MICRO_BATCH
 from core.packs.folder import PackFolder
@@ -44,6 +47,7 @@ MIN_COPY = 128
 
 def load(config: ModelConfig) -> TextRunner:
     """Raises ModelUnusable."""
+    threading.Thread(target=_log_advice, args=(config,), name=f"advice-{config.name}", daemon=True).start()
     with coldstart.phase("weights"):
         model = open_model(config)
     try:
@@ -56,6 +60,15 @@ def load(config: ModelConfig) -> TextRunner:
         model.close()
         raise
     return TextRunner(config, model, context, limits, template, pack_folder(config, model, settings))
+
+
+def _log_advice(config: ModelConfig) -> None:
+    """Beside the load, which waits for the disk and for C: reading a header takes 60 to 300 ms."""
+    try:
+        if said := speed_advice(config):
+            logger.info("%s: %s", config.name, said)
+    except ModelUnusable:
+        return  # which the load tells
 
 
 def examine_prompts(config: ModelConfig) -> list[Problem]:
@@ -80,6 +93,11 @@ def pack_folder(config: ModelConfig, model: LlamaModel, settings: ContextSetting
     return None
 
 
+def speed_advice(config: ModelConfig) -> str | None:
+    """How a model that this host's CPU computes slowly becomes faster. Raises ModelUnusable."""
+    return None if gpus() and config.gpu_layers != 0 else advice(config.name, config.weights)
+
+
 def chat_template(model: LlamaModel) -> ChatTemplate | None:
     """The Jinja template in the GGUF's header."""
     if model.chat_template is None:
@@ -99,7 +117,7 @@ def context_settings(config: ModelConfig, model: LlamaModel, limits: Limits) -> 
         threads=threads,
         threads_batch=config.threads_batch or threads,
         flash_attention=attention,
-        max_drafted=limits.max_drafted,
+        max_outputs=limits.slots + limits.holders + limits.max_drafted,
         rope_freq_base=config.parameters.rope_freq_base,
         rope_freq_scale=config.parameters.rope_freq_scale,
     )
