@@ -14,8 +14,9 @@ from bench.deployment import Deployment
 from bench.environment import Environment
 from bench.errors import BenchError
 from bench.sample import HostUse
-from bench.scenario import Scenario, Stage, TargetSpec
+from bench.scenario import Scenario, Stage
 from bench.stats import Distribution
+from bench.target_spec import TargetSpec
 
 FILE_NAME = "result.json"
 

@@ -11,46 +11,42 @@ from pathlib import Path
 from typing import Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from bench.errors import BenchError
+from bench.target_spec import Strict, TargetSpec
 
-
-class Strict(BaseModel):
-    """Unknown keys are errors: a misspelt one would silently measure something else."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TargetSpec(Strict):
-    """Who is measured. What has a `url` is running already, the bench starts the others. The kind says what a server
-    understands; kind `url` is any OpenAI-compatible one."""
-
-    name: str = Field(min_length=1)
-    kind: Literal["ours", "llama-server", "bare", "url"]
-    url: str | None = Field(default=None, description="base address including /v1")
-    model: str | None = Field(default=None, description="the name to ask for, where it differs from the scenario's")
-
-    flash_attention: Literal["auto", "on", "off"] = Field(default="auto", description="of a llama-server; ours decides")
-
-    @model_validator(mode="after")
-    def _url_belongs_to_its_kind(self) -> Self:
-        if self.kind == "url" and self.url is None:
-            raise ValueError(f"target {self.name!r}: kind url needs a `url`")
-        if self.kind == "bare" and self.url is not None:
-            raise ValueError(f"target {self.name!r}: the bare loop has no `url`, it runs in a process of the bench")
-        return self
-
-    @property
-    def started_here(self) -> bool:
-        return self.url is None
+SHORTEST_PROMPT = 16
+"""Tokens of a user's message: room for a nonce and a few words."""
+TEXT_ONLY_KINDS = ("bare", "llama-server", "llama-cpp-python")
 
 
 class Prompts(Strict):
-    """Input length (tokens of the user's message, approximately) and output length (tokens, exactly)."""
+    """What is asked, of which length. Lengths are tokens as the target itself counts them.
 
-    isl: int = Field(ge=16)
-    osl: int = Field(ge=2)
+    unique: a text of its own for each request. shared-document: one document for the whole stage, each time with
+    another short question at its end, so that prefix caches are the subject. quote: copy a text word for word, so that
+    drafts from the prompt can be right. file: conversations from a JSONL file."""
+
+    kind: Literal["unique", "shared-document", "quote", "file"] = "unique"
+    isl: int = Field(default=0, ge=0, description="of the user's message, without the chat template around it")
+    osl: int = Field(default=0, ge=0, description="of the answer, exactly; embeddings have none")
+    batch: int = Field(default=1, ge=1, description="texts in one request for embeddings")
+    cache: Literal["cold", "warm"] | None = Field(default=None, description="if unset, the workload's")
+    file: str | None = Field(
+        default=None, description='for kind file, beside the scenario: lines of {"messages": [{"role", "content"}]}'
+    )
+    sha256: str | None = Field(default=None, description="of `file`; filled in when the scenario is read")
+
+    @model_validator(mode="after")
+    def _kind_has_what_it_needs(self) -> Self:
+        if (self.kind == "file") != (self.file is not None):
+            raise ValueError("`kind: file` and `file` belong together")
+        if self.kind == "file" and self.isl:
+            raise ValueError("`isl` is given by the file: leave it out")
+        if self.kind != "file" and self.isl < SHORTEST_PROMPT:
+            raise ValueError(f"`isl` must be at least {SHORTEST_PROMPT}")
+        return self
 
 
 class Sampling(Strict):
@@ -60,8 +56,10 @@ class Sampling(Strict):
 
 
 class Workload(Strict):
-    api: Literal["chat", "completions"] = "chat"
-    cache: Literal["cold"] = "cold"
+    api: Literal["chat", "completions", "embeddings"] = "chat"
+    cache: Literal["cold", "warm"] = Field(
+        default="cold", description="cold: every prompt begins with words that no cache has seen"
+    )
     sampling: Sampling = Sampling()
 
 
@@ -90,6 +88,7 @@ class Scenario(Strict):
     workload: Workload = Workload()
     load: tuple[Stage, ...] = Field(min_length=1)
     measure: Measure = Measure()
+    _folder: Path = PrivateAttr(default=Path())
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
@@ -98,6 +97,44 @@ class Scenario(Strict):
                 raise ValueError(f"{key}: two entries have the same name: {', '.join(names)}")
         return self
 
+    @model_validator(mode="after")
+    def _prompts_suit_the_api_and_the_cache(self) -> Self:
+        for stage in self.load:
+            if fault := self._fault(stage.prompts):
+                raise ValueError(f"load: stage {stage.name!r}: {fault}")
+        if self.workload.api == "embeddings" and (no := [t.name for t in self.targets if t.kind in TEXT_ONLY_KINDS]):
+            raise ValueError(f"targets: {', '.join(no)}: kinds {', '.join(TEXT_ONLY_KINDS)} are not asked to embed")
+        return self
+
+    def _fault(self, prompts: Prompts) -> str | None:
+        api, cache = self.workload.api, self.cache_of(prompts)
+        if api == "embeddings":
+            faults = {
+                "embeddings have no `osl`": prompts.osl > 0,
+                "texts to embed are of kind unique": prompts.kind != "unique",
+            }
+        else:
+            faults = {
+                "`osl` must be at least 2": prompts.osl < 2,
+                "`batch` is for embeddings": prompts.batch > 1,
+                "kind file needs the chat API": prompts.kind == "file" and api != "chat",
+            }
+        faults["kind shared-document is about warm caches: say `cache: warm`"] = (
+            prompts.kind == "shared-document" and cache == "cold"
+        )
+        faults[f"kind {prompts.kind} is cold by construction: say `cache: cold`"] = (
+            prompts.kind in ("unique", "quote") and cache == "warm"
+        )
+        return next((fault for fault, found in faults.items() if found), None)
+
+    def cache_of(self, prompts: Prompts) -> Literal["cold", "warm"]:
+        return prompts.cache or self.workload.cache
+
+    @property
+    def folder(self) -> Path:
+        """Where the file lies that the scenario was read from; its prompts lie beside it."""
+        return self._folder
+
     @property
     def hash(self) -> str:
         return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
@@ -105,17 +142,19 @@ class Scenario(Strict):
     def as_dict(self) -> dict[str, object]:
         return self.model_dump(mode="json", by_alias=True)
 
-    def restricted_to(self, names: list[str]) -> Scenario:
-        """The same scenario with only these targets, in this order."""
-        known = {target.name: target for target in self.targets}
-        if unknown := [name for name in names if name not in known]:
-            raise BenchError(f"no target {', '.join(unknown)} in scenario {self.name!r}; it has {', '.join(known)}")
-        return self.model_copy(update={"targets": tuple(known[name] for name in names)})
+    def changed(self, **changes: object) -> Scenario:
+        """A copy that has been checked as a whole."""
+        try:
+            changed = Scenario.model_validate(dict(self) | changes)
+        except ValidationError as error:
+            raise BenchError(f"scenario {self.name!r}: {error.errors()[0]['msg']}") from error
+        changed._folder = self._folder
+        return changed
 
     def with_rounds(self, rounds: int) -> Scenario:
         if rounds < 1:
             raise BenchError(f"rounds must be at least 1, not {rounds}")
-        return self.model_copy(update={"measure": self.measure.model_copy(update={"rounds": rounds})})
+        return self.changed(measure=self.measure.model_copy(update={"rounds": rounds}))
 
 
 def read_scenario(path: Path) -> Scenario:
@@ -127,7 +166,23 @@ def read_scenario(path: Path) -> Scenario:
     except yaml.YAMLError as error:
         raise BenchError(f"{path}: not valid YAML: {error}") from error
     try:
-        return Scenario.model_validate(content)
+        scenario = Scenario.model_validate(content)
     except ValidationError as error:
         faults = (f"{'.'.join(map(str, fault['loc'])) or 'scenario'}: {fault['msg']}" for fault in error.errors())
         raise BenchError("\n".join(f"{path}: {fault}" for fault in faults)) from error
+    scenario._folder = path.parent
+    return scenario.changed(load=[_with_digest(stage, path) for stage in scenario.load])
+
+
+def _with_digest(stage: Stage, path: Path) -> Stage:
+    """Two runs on different prompts must not have the same hash."""
+    if stage.prompts.file is None:
+        return stage
+    file = path.parent / stage.prompts.file
+    try:
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise BenchError(f"{path}: stage {stage.name!r}: {file} cannot be read: {error.strerror}") from error
+    if stage.prompts.sha256 not in (None, digest):
+        raise BenchError(f"{path}: stage {stage.name!r}: {file} is another file: its SHA-256 is {digest}")
+    return stage.model_copy(update={"prompts": stage.prompts.model_copy(update={"sha256": digest})})

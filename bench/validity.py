@@ -9,8 +9,8 @@ from typing import Literal
 from bench.record import RequestRecord
 from bench.result import Flag
 from bench.sample import HostUse, Sample
-from bench.scenario import TargetSpec
 from bench.stats import percentile
+from bench.target_spec import TargetSpec
 
 FRESH_SHARE = 0.8
 """Of a cold prompt's tokens that must have been computed. The chat template around it may come from a cache."""

@@ -25,6 +25,19 @@ def add_out_option(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, metavar="DIR", help=f"default: {RESULTS}/<time>-<name>")
 
 
+def add_target_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--target",
+        action="append",
+        default=[],
+        metavar="NAME[=URL]",
+        help="NAME: only this target; NAME=URL: its address, or one more OpenAI-compatible server (may be repeated)",
+    )
+    command.add_argument(
+        "--api-key-env", metavar="VAR", help="the environment variable with the API key of targets that have a URL"
+    )
+
+
 def out_folder(chosen: Path | None, name: str) -> Path:
     """Made if need be. Raises BenchError for one that holds something already."""
     folder = chosen or RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}"

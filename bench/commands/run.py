@@ -7,7 +7,16 @@ import asyncio
 import signal
 from pathlib import Path
 
-from bench.commands.options import add_out_option, exit_status, out_folder, progress_bar, show, write
+from bench.chosen_targets import with_targets
+from bench.commands.options import (
+    add_out_option,
+    add_target_options,
+    exit_status,
+    out_folder,
+    progress_bar,
+    show,
+    write,
+)
 from bench.deployment import Deployment, read_deployment
 from bench.result import Result, read_result
 from bench.run import Run
@@ -24,7 +33,7 @@ def add_command(commands: Commands) -> None:
         "last line on standard output is a JSON object with the paths of result and report and the ratios.",
     )
     command.add_argument("scenario", type=Path, metavar="SCENARIO.yaml")
-    command.add_argument("--target", action="append", metavar="NAME", help="only this target (may be repeated)")
+    add_target_options(command)
     command.add_argument("--rounds", type=int, metavar="N", help="instead of the scenario's")
     add_models_option(command)
     add_out_option(command)
@@ -32,9 +41,7 @@ def add_command(commands: Commands) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    scenario = read_scenario(args.scenario)
-    if args.target:
-        scenario = scenario.restricted_to(args.target)
+    scenario = with_targets(read_scenario(args.scenario), args.target, args.api_key_env)
     if args.rounds is not None:
         scenario = scenario.with_rounds(args.rounds)
     started_here = any(target.started_here for target in scenario.targets)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.deployment import Deployment
 from bench.sample import Sample
-from bench.scenario import TargetSpec
+from bench.target_spec import TargetSpec
 from bench.targets.ceiling import LockstepRun
 from bench.targets.process import ChildProcess
 

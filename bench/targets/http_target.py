@@ -16,7 +16,8 @@ from bench.client import StreamingClient
 from bench.errors import BenchError
 from bench.load.closed import closed_loop
 from bench.sample import Sample
-from bench.scenario import TargetSpec, Workload
+from bench.scenario import Workload
+from bench.target_spec import TargetSpec
 from bench.targets.process import ChildProcess
 
 START_SECONDS = 600.0

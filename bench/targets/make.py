@@ -13,7 +13,8 @@ from typing import Protocol
 
 from bench.deployment import Deployment
 from bench.sample import Sample
-from bench.scenario import Scenario, TargetSpec
+from bench.scenario import Scenario
+from bench.target_spec import TargetSpec
 from bench.targets.bare_target import BareTarget
 from bench.targets.http_target import HttpTarget, ServerProgram
 
