@@ -9,16 +9,20 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
+POLL = "poll"
+"""The transport whose replies come in lots, so that nothing is known of the time between tokens."""
 INTERRUPTED = "interrupted: the run ended first"
 
 
 @dataclass
 class RequestRecord:
     """`isl`, `osl` and `cached` are the server's own counts of prompt, completion and reused prompt tokens, `isl_req`
-    and `osl_req` what was asked for. `chunks` holds [ns since t_send, tokens or None] of each piece of text, `chars`
-    its length."""
+    and `osl_req` what was asked for (0: the workload's own length). `template_tokens` are those of the prompt around
+    what was asked. `chunks` holds [ns since t_send, tokens or None] of each piece of text, `chars` its length. `texts`
+    is how many were embedded. `refused` tells a server that sheds load from one that fails."""
 
     target: str
     stage: str
@@ -42,6 +46,11 @@ class RequestRecord:
     status: int | None = None
     server_timings: dict[str, Any] | None = None
     err: str | None = None
+    refused: bool = False
+    retry_after_s: float | None = None
+    texts: int | None = None
+    template_tokens: int | None = None
+    transport: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -70,10 +79,19 @@ class RequestRecord:
 
     @property
     def itl_ms(self) -> float | None:
-        """Mean gap between tokens of this request, the first token left out."""
+        """Mean gap between tokens of this request, the first token left out. A reply that was polled tells none."""
         if self.t_first_tok is None or self.t_last_tok is None or self.osl is None or self.osl < 2:
             return None
+        if self.transport == POLL:
+            return None
         return (self.t_last_tok - self.t_first_tok) / 1e6 / (self.osl - 1)
+
+    @property
+    def gaps_ms(self) -> list[float]:
+        """Between one piece of text and the next: a stall shows here and not in the mean."""
+        if self.transport == POLL:
+            return []
+        return [(later - earlier) / 1e6 for (earlier, _), (later, _) in pairwise(self.chunks)]
 
     @property
     def decode_tok_s(self) -> float | None:

@@ -14,12 +14,13 @@ from bench.deployment import Deployment
 from bench.errors import BenchError
 from bench.result import Result, ScenarioText
 from bench.sample import Readings, Sample
-from bench.scenario import Prompts, Scenario, Stage
+from bench.scenario import Scenario, Stage
 from bench.session import Session
 from bench.summary import ratios, summarise
 from bench.targets.make import Target
+from bench.token_fit import USUAL, TokenFit, fit_tokens
 from bench.validity import doubts_of_builds
-from bench.workload import prompts
+from bench.workload import Prompt, PromptSource
 
 REQUESTS_FILE = "requests.jsonl"
 WARMUP_TOKENS = 8
@@ -37,6 +38,8 @@ class Run:
         self._on_progress = on_progress
         self._samples: list[Sample] = []
         self._session = Session("run", scenario.name)
+        self._source = PromptSource(scenario, self._session.id)
+        self._fits: dict[str, TokenFit] = {}
 
     async def measure(self) -> None:
         """Start every target, go through the rounds, stop every target; also when cancelled in between."""
@@ -45,6 +48,8 @@ class Run:
                 self._on_progress(f"starting {target.spec.name}", 0)
                 started.push_async_callback(target.stop)
                 await target.start()
+                if fit := await fit_tokens(target.prompt_tokens, self._session.id):
+                    self._fits[target.spec.name] = fit
             for number in range(self._scenario.measure.rounds):
                 for stage in self._scenario.load:
                     for target in _rotated(self._targets, number):
@@ -54,11 +59,12 @@ class Run:
     async def _sample(self, target: Target, stage: Stage, number: int) -> None:
         self._on_progress(f"round {number + 1}, {stage.name}, {target.spec.name}", 0)
         await self._warm_up(target, stage, number)
-        sample = Sample(target.spec.name, stage, number)
+        fit = self._fits.get(target.spec.name)
+        sample = Sample(target.spec.name, stage, number, template_tokens=fit.template if fit else None)
         self._samples.append(sample)
         before = self._read(target)
         try:
-            await target.measure(self._prompts(stage, f"round {number}", stage.requests), sample)
+            await target.measure(self._prompts(target, stage, f"round {number}", stage.requests), sample)
             sample.host = self._read(target).use_since(before)
         finally:
             self._write_requests(sample)
@@ -67,14 +73,18 @@ class Run:
     async def _warm_up(self, target: Target, stage: Stage, number: int) -> None:
         """Short answers to other prompts, so that threads, connections and template caches are awake."""
         count = self._scenario.measure.warmup * stage.concurrency
-        short = Prompts(isl=stage.prompts.isl, osl=min(WARMUP_TOKENS, stage.prompts.osl))
+        short = stage.prompts.model_copy(update={"osl": min(WARMUP_TOKENS, stage.prompts.osl)})
         sample = Sample(target.spec.name, stage.model_copy(update={"prompts": short}), number)
-        await target.measure(self._prompts(stage, f"warm-up {number}", count), sample)
+        await target.measure(self._prompts(target, stage, f"warm-up {number}", count), sample)
         if failed := [record for record in sample.records if record.err]:
             raise BenchError(f"{target.spec.name} fails already at warm-up: {failed[0].err}")
 
-    def _prompts(self, stage: Stage, part: str, count: int) -> list[str]:
-        return prompts(stage, seed=self._scenario.workload.sampling.seed, run=self._session.id, part=part, count=count)
+    def _prompts(self, target: Target, stage: Stage, part: str, count: int) -> list[Prompt]:
+        return self._source.prompts(stage, part=part, count=count, fit=self._fit(target))
+
+    def _fit(self, target: Target) -> TokenFit:
+        """One that tells no counts is given what the first of the others is given."""
+        return self._fits.get(target.spec.name) or next(iter(self._fits.values()), USUAL)
 
     def _read(self, target: Target) -> Readings:
         others = [other.cpu_seconds() for other in self._targets if other is not target]

@@ -6,29 +6,36 @@ import time
 from dataclasses import dataclass, field
 from time import perf_counter_ns
 
-from bench.host import cpu_times
+from bench.host import clock_mhz, cpu_times, throttled_seconds
 from bench.record import RequestRecord
 from bench.scenario import Stage
 
 
 @dataclass(frozen=True)
 class HostUse:
-    """Processor use in cores (1.0 = one core all the time). None where a target's processes are not ours to see."""
+    """Processor use in cores (1.0 = one core all the time). None where a target's processes are not ours to see.
+    `throttled` is the share of the time in which our cgroup had used up its quota, `mhz` the mean clock at the end;
+    None where the kernel does not tell."""
 
     client: float
     target: float | None
     idle_targets: float | None
     neighbours: float | None
     steal: float
+    throttled: float | None = None
+    mhz: float | None = None
 
 
 @dataclass
 class Sample:
+    """`template_tokens` are what the target adds to each prompt, where it is known."""
+
     target: str
     stage: Stage
     round: int
     records: list[RequestRecord] = field(default_factory=list)
     host: HostUse | None = None
+    template_tokens: int | None = None
 
     def new_record(self) -> RequestRecord:
         """A record of a request that is due now."""
@@ -37,9 +44,10 @@ class Sample:
             stage=self.stage.name,
             round=self.round,
             index=len(self.records),
-            isl_req=self.stage.prompts.isl,
+            isl_req=self.stage.prompts.isl * self.stage.prompts.batch,
             osl_req=self.stage.prompts.osl,
             t_sched=perf_counter_ns(),
+            template_tokens=self.template_tokens and self.template_tokens * self.stage.prompts.batch,
         )
         self.records.append(record)
         return record
@@ -55,11 +63,13 @@ class Readings:
     idle_targets: float | None
     busy: float
     steal: float
+    throttled: float | None
 
     @classmethod
     def take(cls, target: float | None, idle_targets: float | None) -> Readings:
         cpu = cpu_times()
-        return cls(time.perf_counter(), time.process_time(), target, idle_targets, cpu.busy, cpu.steal)
+        client, throttled = time.process_time(), throttled_seconds()
+        return cls(time.perf_counter(), client, target, idle_targets, cpu.busy, cpu.steal, throttled)
 
     def use_since(self, earlier: Readings) -> HostUse:
         wall = self.at - earlier.at
@@ -69,7 +79,9 @@ class Readings:
         known = None if target is None or idle_targets is None else client + target + idle_targets
         busy = (self.busy - earlier.busy) / wall
         neighbours = None if known is None else max(0.0, busy - known)
-        return HostUse(client, target, idle_targets, neighbours, (self.steal - earlier.steal) / wall)
+        steal = (self.steal - earlier.steal) / wall
+        throttled = _rate(earlier.throttled, self.throttled, wall)
+        return HostUse(client, target, idle_targets, neighbours, steal, throttled, clock_mhz())
 
 
 def _rate(before: float | None, after: float | None, wall: float) -> float | None:

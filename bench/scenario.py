@@ -14,39 +14,11 @@ import yaml
 from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from bench.errors import BenchError
-from bench.target_spec import Strict, TargetSpec
+from bench.prompt_spec import Api, Cache, Prompts
+from bench.strict import Strict
+from bench.target_spec import TargetSpec
 
-SHORTEST_PROMPT = 16
-"""Tokens of a user's message: room for a nonce and a few words."""
 TEXT_ONLY_KINDS = ("bare", "llama-server", "llama-cpp-python")
-
-
-class Prompts(Strict):
-    """What is asked, of which length. Lengths are tokens as the target itself counts them.
-
-    unique: a text of its own for each request. shared-document: one document for the whole stage, each time with
-    another short question at its end, so that prefix caches are the subject. quote: copy a text word for word, so that
-    drafts from the prompt can be right. file: conversations from a JSONL file."""
-
-    kind: Literal["unique", "shared-document", "quote", "file"] = "unique"
-    isl: int = Field(default=0, ge=0, description="of the user's message, without the chat template around it")
-    osl: int = Field(default=0, ge=0, description="of the answer, exactly; embeddings have none")
-    batch: int = Field(default=1, ge=1, description="texts in one request for embeddings")
-    cache: Literal["cold", "warm"] | None = Field(default=None, description="if unset, the workload's")
-    file: str | None = Field(
-        default=None, description='for kind file, beside the scenario: lines of {"messages": [{"role", "content"}]}'
-    )
-    sha256: str | None = Field(default=None, description="of `file`; filled in when the scenario is read")
-
-    @model_validator(mode="after")
-    def _kind_has_what_it_needs(self) -> Self:
-        if (self.kind == "file") != (self.file is not None):
-            raise ValueError("`kind: file` and `file` belong together")
-        if self.kind == "file" and self.isl:
-            raise ValueError("`isl` is given by the file: leave it out")
-        if self.kind != "file" and self.isl < SHORTEST_PROMPT:
-            raise ValueError(f"`isl` must be at least {SHORTEST_PROMPT}")
-        return self
 
 
 class Sampling(Strict):
@@ -56,10 +28,8 @@ class Sampling(Strict):
 
 
 class Workload(Strict):
-    api: Literal["chat", "completions", "embeddings"] = "chat"
-    cache: Literal["cold", "warm"] = Field(
-        default="cold", description="cold: every prompt begins with words that no cache has seen"
-    )
+    api: Api = "chat"
+    cache: Cache = Field(default="cold", description="cold: every prompt begins with words that no cache has seen")
     sampling: Sampling = Sampling()
 
 
@@ -100,34 +70,13 @@ class Scenario(Strict):
     @model_validator(mode="after")
     def _prompts_suit_the_api_and_the_cache(self) -> Self:
         for stage in self.load:
-            if fault := self._fault(stage.prompts):
-                raise ValueError(f"load: stage {stage.name!r}: {fault}")
+            if misfit := stage.prompts.misfit(self.workload.api, self.cache_of(stage.prompts)):
+                raise ValueError(f"load: stage {stage.name!r}: {misfit}")
         if self.workload.api == "embeddings" and (no := [t.name for t in self.targets if t.kind in TEXT_ONLY_KINDS]):
             raise ValueError(f"targets: {', '.join(no)}: kinds {', '.join(TEXT_ONLY_KINDS)} are not asked to embed")
         return self
 
-    def _fault(self, prompts: Prompts) -> str | None:
-        api, cache = self.workload.api, self.cache_of(prompts)
-        if api == "embeddings":
-            faults = {
-                "embeddings have no `osl`": prompts.osl > 0,
-                "texts to embed are of kind unique": prompts.kind != "unique",
-            }
-        else:
-            faults = {
-                "`osl` must be at least 2": prompts.osl < 2,
-                "`batch` is for embeddings": prompts.batch > 1,
-                "kind file needs the chat API": prompts.kind == "file" and api != "chat",
-            }
-        faults["kind shared-document is about warm caches: say `cache: warm`"] = (
-            prompts.kind == "shared-document" and cache == "cold"
-        )
-        faults[f"kind {prompts.kind} is cold by construction: say `cache: cold`"] = (
-            prompts.kind in ("unique", "quote") and cache == "warm"
-        )
-        return next((fault for fault, found in faults.items() if found), None)
-
-    def cache_of(self, prompts: Prompts) -> Literal["cold", "warm"]:
+    def cache_of(self, prompts: Prompts) -> Cache:
         return prompts.cache or self.workload.cache
 
     @property

@@ -5,20 +5,15 @@ from __future__ import annotations
 import os
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from bench.errors import BenchError
+from bench.strict import Strict
 
 Kind = Literal["ours", "functions", "in-process", "llama-server", "llama-cpp-python", "bare", "url", "runpod"]
 
 ONLY_STARTED_HERE = ("bare", "in-process")
 ONLY_BY_URL = ("url", "runpod")
-
-
-class Strict(BaseModel):
-    """Unknown keys are errors: a misspelt one would silently measure something else."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class TargetSpec(Strict):

@@ -10,7 +10,6 @@ from bench.chosen_targets import with_targets
 from bench.errors import BenchError
 from bench.scenario import Scenario, read_scenario
 from bench.target_spec import TargetSpec
-from bench.workload import prompts
 
 SCENARIOS = Path(__file__).parents[1] / "bench/scenarios"
 GOOD = """\
@@ -109,18 +108,3 @@ def test_an_api_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("RUNPOD_API_KEY", "secret")
     assert spec.api_key() == "secret"
     assert "secret" not in spec.model_dump_json()
-
-
-def test_prompts_are_the_same_for_every_target_and_their_heads_never_repeat(tmp_path: Path) -> None:
-    (stage,) = read(tmp_path, GOOD).load
-    parts = [prompts(stage, seed=7, run=run, part=part, count=20) for run in "xy" for part in ("round 0", "round 1")]
-    assert parts[0] == prompts(stage, seed=7, run="x", part="round 0", count=20)
-    heads = [prompt[:8] for part in parts for prompt in part]
-    assert len(set(heads)) == len(heads)
-
-
-def test_the_text_of_prompts_depends_on_the_seed_alone(tmp_path: Path) -> None:
-    (stage,) = read(tmp_path, GOOD).load
-    one, other = (prompts(stage, seed=7, run=run, part="round 0", count=5) for run in "xy")
-    assert [prompt[8:] for prompt in one] == [prompt[8:] for prompt in other]
-    assert [prompt[8:] for prompt in prompts(stage, seed=8, run="x", part="round 0", count=5)] != [p[8:] for p in one]

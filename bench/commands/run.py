@@ -21,7 +21,7 @@ from bench.deployment import Deployment, read_deployment
 from bench.result import Result, read_result
 from bench.run import Run
 from bench.scenario import Scenario, read_scenario
-from bench.targets.make import make_targets
+from bench.targets.make import make_targets, needs_deployment
 from handlers.commands.options import Commands, add_models_option
 
 
@@ -44,8 +44,7 @@ def _run(args: argparse.Namespace) -> int:
     scenario = with_targets(read_scenario(args.scenario), args.target, args.api_key_env)
     if args.rounds is not None:
         scenario = scenario.with_rounds(args.rounds)
-    started_here = any(target.started_here for target in scenario.targets)
-    deployment = read_deployment(args.models, scenario.model) if started_here else None
+    deployment = read_deployment(args.models, scenario.model) if needs_deployment(scenario) else None
     out = out_folder(args.out, scenario.name)
     _measure(scenario, args.models, deployment, out)
     result = read_result(out)

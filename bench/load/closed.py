@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from bench.record import RequestRecord
 from bench.sample import Sample
+from bench.workload import Prompt
 
-Send = Callable[[str, RequestRecord], Awaitable[None]]
+Send = Callable[[Prompt, RequestRecord], Awaitable[None]]
 
 
-async def closed_loop(send: Send, prompts: Sequence[str], sample: Sample) -> None:
+async def closed_loop(send: Send, prompts: Sequence[Prompt], sample: Sample) -> None:
     """Send every prompt once, the stage's `concurrency` at a time. A request is due when a client is free for it."""
     pending = iter(prompts)
 
