@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
 
+from bench.calibrate.calibration import Calibration
 from bench.deployment import Deployment
 from bench.environment import Environment
 from bench.errors import BenchError
@@ -17,6 +18,8 @@ from bench.sample import HostUse
 from bench.scenario import Scenario, Stage
 from bench.stats import Distribution
 from bench.target_spec import TargetSpec
+
+Verdict = Literal["valid", "suspect", "invalid"]
 
 FILE_NAME = "result.json"
 
@@ -60,7 +63,8 @@ class ModelFile(Frozen):
 
 class RoundResult(Frozen):
     """One stage of one round on one target. `out_tok_s` is all tokens over the wall time from the first request due to
-    the last one ended; `decode_tok_s` the median over requests of (tokens - 1) / (last token - first token)."""
+    the last one ended, `prompt_tok_s` the same of prompt tokens, `texts_s` of embedded texts; `decode_tok_s` is the
+    median over requests of (tokens - 1) / (last token - first token)."""
 
     round: int
     wall_s: float | None
@@ -68,6 +72,9 @@ class RoundResult(Frozen):
     decode_tok_s: float | None
     prefill_tok_s: float | None
     ttft_p50_ms: float | None
+    prompt_tok_s: float | None = None
+    texts_s: float | None = None
+    e2e_p50_ms: float | None = None
     host: HostUse | None
 
 
@@ -78,6 +85,9 @@ class Rates(Frozen):
     decode_tok_s: float | None
     prefill_tok_s: float | None
     ttft_p50_ms: float | None
+    prompt_tok_s: float | None = None
+    texts_s: float | None = None
+    e2e_p50_ms: float | None = None
 
 
 class Sums(Frozen):
@@ -87,7 +97,9 @@ class Sums(Frozen):
 
 
 class StageResult(Frozen):
-    """One stage on one target over all rounds. `metrics` are pooled over the requests that ended well."""
+    """One stage on one target over all rounds. `metrics` are pooled over the requests that ended well. `n_refused` were
+    shed by the server (HTTP 429 or 503), `n_err` failed. `noise` is by how much the rounds differ, for each rate:
+    (largest - smallest) / median, the least difference between two targets that means anything."""
 
     stage: str
     target: str
@@ -96,11 +108,19 @@ class StageResult(Frozen):
     n_ok: int
     n_err: int
     n_censored: int
+    n_refused: int = 0
     sum: Sums
     rates: Rates
     metrics: dict[str, Distribution | None]
     rounds: list[RoundResult]
+    noise: dict[str, float | None] = {}
     validity: list[Flag]
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def verdict(self) -> Verdict:
+        severities = {flag.severity for flag in self.validity}
+        return "invalid" if "invalid" in severities else "suspect" if severities else "valid"
 
 
 class Ratio(Frozen):
@@ -129,6 +149,7 @@ class Result(Frozen):
     server_config: Deployment | None
     scenario: ScenarioText | None = None
     targets: list[TargetSpec] = []
+    calibration: Calibration | None = Field(default=None, description="of the client, just before it measured")
     stages: list[StageResult] = []
     ratios: list[Ratio] = []
     validity: list[Flag]

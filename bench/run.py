@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from bench.deployment import Deployment
+from bench.doubts.machine import doubts_of_builds
 from bench.errors import BenchError
 from bench.result import Result, ScenarioText
 from bench.sample import Readings, Sample
@@ -19,7 +20,6 @@ from bench.session import Session
 from bench.summary import ratios, summarise
 from bench.targets.make import Target
 from bench.token_fit import USUAL, TokenFit, fit_tokens
-from bench.validity import doubts_of_builds
 from bench.workload import Prompt, PromptSource
 
 REQUESTS_FILE = "requests.jsonl"
@@ -40,6 +40,11 @@ class Run:
         self._session = Session("run", scenario.name)
         self._source = PromptSource(scenario, self._session.id)
         self._fits: dict[str, TokenFit] = {}
+
+    async def calibrate(self) -> None:
+        """Before `measure`."""
+        self._on_progress("calibrating the client", 0)
+        await self._session.calibrate(self._out)
 
     async def measure(self) -> None:
         """Start every target, go through the rounds, stop every target; also when cancelled in between."""
@@ -97,7 +102,7 @@ class Run:
 
     def result(self, deployment: Deployment | None) -> Result:
         """The summary so far. Hashes the weights, so not while anything is measured."""
-        stages = summarise(self._samples, self._scenario)
+        stages = summarise(self._samples, self._scenario, self._session.calibration)
         result = self._session.result(
             complete=self.complete,
             model_name=self._scenario.model,

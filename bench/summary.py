@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from statistics import median
 
+from bench.calibrate.calibration import Calibration
+from bench.doubts.numbers import noise_floor
 from bench.record import RequestRecord
 from bench.result import Rates, Ratio, RoundResult, StageResult, Sums
 from bench.sample import Sample
@@ -19,11 +21,13 @@ RATIOS = ("out_tok_s", "decode_tok_s", "ttft_p50_ms")
 """Fields of Rates."""
 
 
-def summarise(samples: Sequence[Sample], scenario: Scenario) -> list[StageResult]:
+def summarise(
+    samples: Sequence[Sample], scenario: Scenario, calibration: Calibration | None = None
+) -> list[StageResult]:
     """In the scenario's order of stages, then of targets; what was never begun is left out."""
     order = [(stage.name, target.name) for stage in scenario.load for target in scenario.targets]
     ranked = sorted(samples, key=lambda sample: order.index(_place(sample)))
-    return [_stage(list(group), scenario.measure.rounds) for _, group in groupby(ranked, key=_place)]
+    return [_stage(list(group), scenario, calibration) for _, group in groupby(ranked, key=_place)]
 
 
 def ratios(stages: Sequence[StageResult], scenario: Scenario) -> list[Ratio]:
@@ -51,24 +55,35 @@ def _place(sample: Sample) -> tuple[str, str]:
     return sample.stage.name, sample.target
 
 
-def _stage(samples: list[Sample], rounds: int) -> StageResult:
+def _stage(samples: list[Sample], scenario: Scenario, calibration: Calibration | None) -> StageResult:
     records = [record for sample in samples for record in sample.records]
     ended_well = [record for record in records if record.ok]
     per_round = [_round(sample) for sample in samples]
+    metrics = {name: describe(_known(ended_well, name)) for name in METRICS}
+    metrics["gap_ms"] = describe([gap for record in ended_well for gap in record.gaps_ms])
+    noise = {name: noise_floor([getattr(done, name) for done in per_round]) for name in Rates.model_fields}
     return StageResult(
         stage=samples[0].stage.name,
         target=samples[0].target,
         load=samples[0].stage,
         n_sent=len(records),
         n_ok=len(ended_well),
-        n_err=sum(bool(record.err) and not record.censored for record in records),
+        n_err=sum(bool(record.err) and not (record.censored or record.refused) for record in records),
         n_censored=sum(record.censored for record in records),
+        n_refused=sum(record.refused for record in records),
         sum=_sums(ended_well),
         rates=_rates(per_round),
-        metrics={name: describe(_known(ended_well, name)) for name in METRICS}
-        | {"gap_ms": describe(_gaps(ended_well))},
+        metrics=metrics,
         rounds=per_round,
-        validity=doubts(samples, rounds=rounds),
+        noise=noise,
+        validity=doubts(
+            samples,
+            rounds=scenario.measure.rounds,
+            cache=scenario.cache_of(samples[0].stage.prompts),
+            metrics=metrics,
+            noise=noise,
+            calibration=calibration,
+        ),
     )
 
 
@@ -78,10 +93,13 @@ def _round(sample: Sample) -> RoundResult:
     return RoundResult(
         round=sample.round,
         wall_s=wall_s,
-        out_tok_s=ratio(sum(record.osl or 0 for record in records), wall_s),
+        out_tok_s=ratio(_total(records, "osl"), wall_s),
         decode_tok_s=_median(records, "decode_tok_s"),
         prefill_tok_s=_median(records, "prefill_tok_s"),
         ttft_p50_ms=_median(records, "ttft_ms"),
+        prompt_tok_s=ratio(_total(records, "isl"), wall_s),
+        texts_s=ratio(_total(records, "texts"), wall_s),
+        e2e_p50_ms=_median(records, "e2e_ms"),
         host=sample.host,
     )
 
@@ -102,15 +120,13 @@ def _wall_s(records: Sequence[RequestRecord]) -> float | None:
     return (max(ends) - min(record.t_sched for record in records)) / 1e9 if ends else None
 
 
-def _gaps(records: Iterable[RequestRecord]) -> list[float]:
-    """Between the chunks of each request, pooled: a stall shows here and not in a request's mean."""
-    return [
-        (b - a) / 1e6 for record in records for (a, _), (b, _) in zip(record.chunks, record.chunks[1:], strict=False)
-    ]
-
-
 def _known(records: Iterable[RequestRecord], name: str) -> list[float]:
     return [value for record in records if (value := getattr(record, name)) is not None]
+
+
+def _total(records: Iterable[RequestRecord], name: str) -> float | None:
+    values = _known(records, name)
+    return sum(values) if values else None
 
 
 def _median(records: Iterable[RequestRecord], name: str) -> float | None:

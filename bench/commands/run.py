@@ -76,6 +76,7 @@ async def _until_terminated(run: Run) -> None:
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await run.calibrate()
     await run.measure()
 
 

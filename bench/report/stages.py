@@ -29,7 +29,7 @@ def sections(result: Result) -> Iterator[Section]:
     for load in result.scenario.text.load if result.scenario else ():
         stages = [stage for stage in result.stages if stage.stage == load.name]
         if stages:
-            doubted = frozenset(i for i, stage in enumerate(stages) if _verdict(stage) != "valid")
+            doubted = frozenset(i for i, stage in enumerate(stages) if stage.verdict != "valid")
             table = Table(HEADERS, tuple(_row(stage) for stage in stages), doubted)
             notes = Notes((*_comparisons(result, load.name), *_too_few(stages), *_doubts(stages)))
             yield Section(_title(load), (table, notes))
@@ -46,12 +46,7 @@ def _row(stage: StageResult) -> tuple[str, ...]:
     rates, ttft = stage.rates, stage.metrics.get("ttft_ms")
     prefill = rates.prefill_tok_s if stage.load.concurrency == 1 else None
     numbers = (rates.out_tok_s, rates.decode_tok_s, prefill, rates.ttft_p50_ms, ttft.p95 if ttft else None)
-    return (stage.target, *map(number, numbers), f"{stage.n_ok}/{stage.n_sent}", _verdict(stage))
-
-
-def _verdict(stage: StageResult) -> str:
-    severities = {flag.severity for flag in stage.validity}
-    return next((severity for severity in ("invalid", "suspect") if severity in severities), "valid")
+    return (stage.target, *map(number, numbers), f"{stage.n_ok}/{stage.n_sent}", stage.verdict)
 
 
 def _comparisons(result: Result, stage: str) -> Iterator[str]:
