@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import argparse
 
-from bench.commands import report, run
+from bench.commands import calibrate, report, run
 
-COMMANDS = (run, report)
+COMMANDS = (run, calibrate, report)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from bench.deployment import Deployment
 from bench.doubts.machine import doubts_of_builds
 from bench.errors import BenchError
+from bench.requests_file import append_requests
 from bench.result import Result, ScenarioText
 from bench.sample import Readings, Sample
 from bench.scenario import Scenario, Stage
@@ -22,7 +23,6 @@ from bench.targets.make import Target
 from bench.token_fit import USUAL, TokenFit, fit_tokens
 from bench.workload import Prompt, PromptSource
 
-REQUESTS_FILE = "requests.jsonl"
 WARMUP_TOKENS = 8
 
 Progress = Callable[[str, int], None]
@@ -72,7 +72,7 @@ class Run:
             await target.measure(self._prompts(target, stage, f"round {number}", stage.requests), sample)
             sample.host = self._read(target).use_since(before)
         finally:
-            self._write_requests(sample)
+            append_requests(self._out, sample.records)
         self._on_progress(f"round {number + 1}, {stage.name}, {target.spec.name}", stage.requests)
 
     async def _warm_up(self, target: Target, stage: Stage, number: int) -> None:
@@ -95,10 +95,6 @@ class Run:
         others = [other.cpu_seconds() for other in self._targets if other is not target]
         known = [seconds for seconds in others if seconds is not None]
         return Readings.take(target.cpu_seconds(), sum(known) if len(known) == len(others) else None)
-
-    def _write_requests(self, sample: Sample) -> None:
-        with (self._out / REQUESTS_FILE).open("a", encoding="utf-8") as file:
-            file.writelines(record.line() + "\n" for record in sample.records)
 
     def result(self, deployment: Deployment | None) -> Result:
         """The summary so far. Hashes the weights, so not while anything is measured."""

@@ -60,6 +60,7 @@ class Player(socketserver.StreamRequestHandler):
 
 class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
+    request_queue_size = 64  # by default a burst of clients waits a second for TCP to try again
     address_family = socket.AF_INET
 
 

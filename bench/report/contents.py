@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from bench.report import facts, stages
+from bench.report import calibration, facts, stages
 from bench.report.blocks import Section, Text
 from bench.result import Result
 
-PARTS: tuple[Callable[[Result], Iterator[Section]], ...] = (stages.sections, facts.sections)
+PARTS: tuple[Callable[[Result], Iterator[Section]], ...] = (stages.sections, calibration.sections, facts.sections)
 
 
 def title(result: Result) -> str:
