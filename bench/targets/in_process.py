@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from time import perf_counter_ns
 from typing import Any
@@ -92,20 +91,24 @@ def _scope(path: str, length: int) -> dict[str, Any]:
     }
 
 
+async def serve(app: Any) -> None:
+    """Until the standard input ends; requests that still run then have nobody to answer."""
+    print("ready", flush=True)
+    caller = App(app)
+    lines = asyncio.StreamReader(limit=MAX_LINE)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    while line := await lines.readline():
+        caller.take(line)
+
+
 async def main() -> None:
     service = boot.service()
     while "loading" in (states := service.catalog.readiness()[1]["models"]).values():
         await asyncio.sleep(0.05)
     if not service.catalog.readiness()[0]:
         sys.exit(f"not ready: {states}")
-    print("ready", flush=True)
-    app = App(create_app(boot.service))
-    requests = asyncio.StreamReader(limit=MAX_LINE)
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(requests), sys.stdin)
-    while line := await requests.readline():
-        app.take(line)
+    await serve(create_app(boot.service))
     service.close()
-    os._exit(0)  # requests that still run have nobody to answer
 
 
 if __name__ == "__main__":
