@@ -18,6 +18,7 @@ from bench.validity import doubts
 METRICS = ("ttft_ms", "ttfb_ms", "itl_ms", "e2e_ms", "queue_ms", "lag_ms", "decode_tok_s", "prefill_tok_s")
 """Properties of RequestRecord."""
 RATIOS = ("out_tok_s", "decode_tok_s", "ttft_p50_ms")
+RATIOS_OF_EMBEDDINGS = ("texts_s", "prompt_tok_s", "e2e_p50_ms")
 """Fields of Rates."""
 
 
@@ -47,7 +48,7 @@ def ratios(stages: Sequence[StageResult], scenario: Scenario) -> list[Ratio]:
         for stage in scenario.load
         for baseline in baselines
         if {(stage.name, subject), (stage.name, baseline)} <= by_place.keys()
-        for metric in RATIOS
+        for metric in (RATIOS_OF_EMBEDDINGS if scenario.workload.api == "embeddings" else RATIOS)
     ]
 
 

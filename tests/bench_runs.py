@@ -29,6 +29,12 @@ def scenario(*urls: str, warmup: int = 1) -> Scenario:
     )
 
 
+def embedding_scenario(*urls: str) -> Scenario:
+    content = scenario(*urls).as_dict()
+    stage = {"name": "batches", "concurrency": 2, "requests": 4, "prompts": {"isl": 20, "batch": 3}}
+    return Scenario.model_validate(content | {"workload": {"api": "embeddings"}, "load": [stage]})
+
+
 def new_run(wanted: Scenario, out: Path) -> Run:
     targets = make_targets(wanted, models=out, deployment=None, out=out)
     return Run(wanted, targets, out, lambda words, advance: None)

@@ -17,7 +17,7 @@ from bench.sample import Sample
 from bench.targets.bare_target import add_records
 from bench.targets.ceiling import LockstepRun
 from bench.targets.process import ChildProcess
-from tests.bench_runs import ANSWER, lines, measured_run, new_run, scenario
+from tests.bench_runs import ANSWER, embedding_scenario, lines, measured_run, new_run, scenario
 from tests.bench_stub import StubServer, delta
 
 
@@ -47,6 +47,28 @@ def test_the_report_names_targets_ratios_doubts_and_missing_percentiles(tmp_path
         assert "t0 / t1: out_tok_s " in text
         assert "TTFT p95 n/a (n=10, need 90)" in text
         assert "10/10" in text
+
+
+def test_embeddings_are_reported_as_texts_and_tokens_in_a_second(tmp_path: Path) -> None:
+    reply = {"data": [{"embedding": [0.5]}] * 3, "usage": {"prompt_tokens": 60, "total_tokens": 60}}
+
+    async def measure() -> None:
+        async with StubServer([json.dumps(reply).encode()]).running() as one:
+            run = new_run(embedding_scenario(one.url, one.url), tmp_path)
+            await run.measure()
+            run.result(None).write(tmp_path)
+
+    asyncio.run(measure())
+    result = read_result(tmp_path)
+    for stage in result.stages:
+        assert (stage.n_ok, stage.sum.prompt, stage.sum.completion) == (8, 480, 0)
+        assert stage.rates.texts_s is not None
+        assert stage.rates.prompt_tok_s == pytest.approx(20 * stage.rates.texts_s, rel=0.2)
+        assert stage.rates.out_tok_s is stage.rates.ttft_p50_ms is None
+    report = markdown(result)
+    assert "batches: 2 clients, 3 texts of about 20 tokens in a request" in report
+    assert "t0 / t1: texts_s " in report
+    assert "out tok/s" not in report
 
 
 def test_an_interrupted_run_keeps_what_was_measured(tmp_path: Path) -> None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from bench.report import calibration, facts, stages
+from bench.report import calibration, embeddings, facts, stages
 from bench.report.blocks import Section, Text
 from bench.result import Result
 
-PARTS: tuple[Callable[[Result], Iterator[Section]], ...] = (stages.sections, calibration.sections, facts.sections)
+PARTS: tuple[Callable[[Result], Iterator[Section]], ...] = (
+    stages.sections,
+    embeddings.sections,
+    calibration.sections,
+    facts.sections,
+)
 
 
 def title(result: Result) -> str:

@@ -25,13 +25,15 @@ GLOSSARY = (
 
 
 def sections(result: Result) -> Iterator[Section]:
-    """One for each stage that was measured."""
+    """One for each stage that was measured; embeddings have a report of their own."""
+    if result.scenario and result.scenario.text.workload.api == "embeddings":
+        return
     for load in result.scenario.text.load if result.scenario else ():
         stages = [stage for stage in result.stages if stage.stage == load.name]
         if stages:
             doubted = frozenset(i for i, stage in enumerate(stages) if stage.verdict != "valid")
             table = Table(HEADERS, tuple(_row(stage) for stage in stages), doubted)
-            notes = Notes((*_comparisons(result, load.name), *_too_few(stages), *_doubts(stages)))
+            notes = Notes((*comparisons(result, load.name), *_too_few(stages), *doubts(stages)))
             yield Section(_title(load), (table, notes))
     if result.stages:
         yield Section("How to read this", (Notes(GLOSSARY),))
@@ -49,7 +51,7 @@ def _row(stage: StageResult) -> tuple[str, ...]:
     return (stage.target, *map(number, numbers), f"{stage.n_ok}/{stage.n_sent}", stage.verdict)
 
 
-def _comparisons(result: Result, stage: str) -> Iterator[str]:
+def comparisons(result: Result, stage: str) -> Iterator[str]:
     found = [ratio for ratio in result.ratios if ratio.stage == stage and ratio.ratio is not None]
     for baseline in dict.fromkeys(ratio.baseline for ratio in found):
         parts = [f"{r.metric} {r.ratio:.2f}x" for r in found if r.baseline == baseline]
@@ -62,6 +64,6 @@ def _too_few(stages: Sequence[StageResult]) -> Iterator[str]:
         yield f"TTFT p95 n/a (n={min(counts)}, need {required_samples(95)})"
 
 
-def _doubts(stages: Sequence[StageResult]) -> Iterator[str]:
+def doubts(stages: Sequence[StageResult]) -> Iterator[str]:
     for stage in stages:
         yield from (f"{flag.severity}: {stage.target}: {flag.text}" for flag in stage.validity)

@@ -11,6 +11,7 @@ import os
 import signal
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -87,7 +88,8 @@ class ChildProcess:
         """Ask politely, then insist. Safe to call for a process that has ended."""
         for request in (signal.SIGTERM, signal.SIGKILL):
             if self._process.returncode is None:
-                os.killpg(self._process.pid, request)
+                with suppress(ProcessLookupError):  # it ended, and the loop does not know yet
+                    os.killpg(self._process.pid, request)
             try:
                 await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
                 return
