@@ -43,6 +43,16 @@ class Prompts(Strict):
             raise ValueError(f"`isl` must be at least {SHORTEST_PROMPT}")
         return self
 
+    @property
+    def words(self) -> str:
+        asked = {
+            "unique": f"about {self.isl} tokens in",
+            "shared-document": f"questions on one document, about {self.isl} tokens in",
+            "quote": f"about {self.isl} tokens in, most of them to be quoted",
+            "file": f"conversations of {self.file}",
+        }[self.kind]
+        return f"{asked}, {self.osl} out"
+
     def misfit(self, api: Api, cache: Cache) -> str | None:
         """Why these prompts cannot be measured so."""
         if self.kind == "shared-document" and cache == "cold":

@@ -12,7 +12,8 @@ def setting(result: Result) -> str:
     """One line: the model as it was served."""
     config = result.server_config
     if config is None:
-        return "against servers that were running already"
+        started = any(target.started_here for target in result.targets)
+        return "as the models folder says" if started else "against servers that were running already"
     return f"{config.weights}, context {config.context_size}, {config.slots} slots, {config.threads} threads"
 
 

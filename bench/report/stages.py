@@ -41,7 +41,7 @@ def sections(result: Result) -> Iterator[Section]:
 
 def _title(load: Stage) -> str:
     clients = f"{load.concurrency} client{'s' if load.concurrency > 1 else ''}"
-    return f"{load.name}: {clients}, about {load.prompts.isl} tokens in, {load.prompts.osl} out"
+    return f"{load.name}: {clients}, {load.prompts.words}"
 
 
 def _row(stage: StageResult) -> tuple[str, ...]:
