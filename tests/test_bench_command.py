@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.calibrate.calibration import METRICS
+from bench.calibrate.scripts import SCRIPTS
 from bench.requests_file import read_requests
 from bench.result import read_result
 from tests.bench_runs import ANSWER
@@ -59,12 +61,16 @@ def test_a_run_calibrates_its_client_and_ends_with_one_json_object(tmp_path: Pat
     assert any("The client's own error" in line for line in output)
 
 
-def test_calibrate_tells_the_error_of_each_metric(tmp_path: Path) -> None:
+def test_calibrate_takes_every_answer_rightly_and_tells_an_error_of_every_metric(tmp_path: Path) -> None:
     status, output = asyncio.run(bench("calibrate", "--out", tmp_path / "out"))
     told = json.loads(output[-1])
     assert (status, told["faults"]) == (0, [])
-    assert told["error_ms"].keys() == {"ttft_ms", "itl_ms", "gap_ms", "e2e_ms"}
-    assert read_result(tmp_path / "out").command == "calibrate"
+    assert told["error_ms"].keys() == set(METRICS)
+    found = read_result(tmp_path / "out").calibration
+    assert found is not None
+    assert [check.script for check in found.scripts] == [script.name for script in SCRIPTS]
+    role = next(check for check in found.scripts if check.script == "early role chunk")
+    assert role.bias_ms["ttft_ms"] > -10, "the role chunk comes 29 ms before the first token"
 
 
 @pytest.mark.weights
