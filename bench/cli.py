@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import argparse
 
-from bench.commands import calibrate, report, run
+from bench.commands import calibrate, compare, import_, plan, report, run
 
-COMMANDS = (run, calibrate, report)
+COMMANDS = (run, calibrate, plan, report, compare, import_)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -30,12 +30,12 @@ class Environment(BaseModel, frozen=True):
     cpu_model: str | None
     cpu_flags: str | None
     cores: int | None
-    affinity: int
+    affinity: int | None
     cgroup_cpu: str | None
     mem_max: str | None
     mem_total: str | None
-    kernel: str
-    python: str
+    kernel: str | None
+    python: str | None
     libs: dict[str, str | None]
     llama_cpp_features: dict[str, str | None]
     openmp: dict[str, str]

@@ -19,14 +19,14 @@ def append_requests(folder: Path, records: Iterable[RequestRecord]) -> None:
         file.writelines(record.line() + "\n" for record in records)
 
 
-def read_requests(folder: Path) -> list[RequestRecord]:
-    """Raises BenchError naming the file, and the line and key that is not as the schema says."""
+def read_records(folder: Path) -> list[RequestRecord]:
+    """Of a result's folder; none where what was measured are no requests. Raises BenchError naming the file, and the
+    line and key that is not as the schema says."""
     path = folder / REQUESTS_FILE
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise BenchError(f"{path}: cannot be read: {error.strerror}") from error
-    return [_record(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8") as file:
+        return [_record(line, f"{path}, line {number}") for number, line in enumerate(file, 1)]
 
 
 def _record(line: str, place: str) -> RequestRecord:

@@ -14,6 +14,8 @@ from bench.calibrate.calibration import Calibration
 from bench.deployment import Deployment
 from bench.environment import Environment
 from bench.errors import BenchError
+from bench.plan.result import Plan
+from bench.roofline.result import Roofline
 from bench.sample import HostUse
 from bench.scenario import Scenario, Stage
 from bench.stats import Distribution
@@ -40,7 +42,7 @@ class Clock(Frozen):
     """One moment on both clocks: `wall` is ISO 8601 UTC, `perf_ns` what the request times count in."""
 
     wall: str
-    perf_ns: int
+    perf_ns: int | None
 
 
 class Load(Frozen):
@@ -91,34 +93,36 @@ class Rates(Frozen):
 
 
 class Sums(Frozen):
-    prompt: int
-    cached: int
-    completion: int
+    prompt: int | None
+    cached: int | None
+    completion: int | None
 
 
 class StageResult(Frozen):
     """One stage on one target over all rounds. `metrics` are pooled over the requests that ended well. `n_refused` were
-    shed by the server (HTTP 429 or 503), `n_err` failed. `noise` is by how much the rounds differ, for each rate:
-    (largest - smallest) / median, the least difference between two targets that means anything."""
+    shed by the server (HTTP 429 or 503), `n_err` failed. `spread` is by how much the rounds differ, for each rate:
+    (largest - smallest) / median, the least difference between two targets that means anything. Without `load` it was
+    measured by another tool, whose words for it are the stage's name."""
 
     stage: str
     target: str
-    load: Stage
-    n_sent: int
-    n_ok: int
-    n_err: int
-    n_censored: int
-    n_refused: int = 0
+    load: Stage | None
+    n_sent: int | None
+    n_ok: int | None
+    n_err: int | None
+    n_censored: int | None
+    n_refused: int | None = None
     sum: Sums
     rates: Rates
     metrics: dict[str, Distribution | None]
     rounds: list[RoundResult]
-    noise: dict[str, float | None] = {}
+    spread: dict[str, float | None] = {}
     validity: list[Flag]
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def verdict(self) -> Verdict:
+        """The worst of its flags."""
         severities = {flag.severity for flag in self.validity}
         return "invalid" if "invalid" in severities else "suspect" if severities else "valid"
 
@@ -144,7 +148,7 @@ class Result(Frozen):
     created: Clock
     complete: bool
     environment: Environment
-    host_load: Load
+    host_load: Load | None
     model: ModelFile | None
     server_config: Deployment | None
     scenario: ScenarioText | None = None
@@ -152,7 +156,14 @@ class Result(Frozen):
     calibration: Calibration | None = Field(default=None, description="of the client, just before it measured")
     stages: list[StageResult] = []
     ratios: list[Ratio] = []
+    roofline: Roofline | None = None
+    plan: Plan | None = None
     validity: list[Flag]
+
+    @property
+    def embeds(self) -> bool:
+        """What was measured are embeddings: there are texts in a second, and no tokens out."""
+        return self.scenario is not None and self.scenario.text.workload.api == "embeddings"
 
     def write(self, folder: Path) -> Path:
         path = folder / FILE_NAME

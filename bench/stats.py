@@ -13,17 +13,18 @@ TAILS = (90, 95, 99)
 
 @dataclass(frozen=True)
 class Distribution:
-    """A percentile that `n` samples cannot support is None; `p_supported` is the highest one they can."""
+    """A percentile that `n` samples cannot support is None; `p_supported` is the highest one they can. What another
+    tool did not tell is None too."""
 
     n: int
     mean: float
-    sd: float
-    min: float
+    sd: float | None
+    min: float | None
     p50: float
     p90: float | None
     p95: float | None
     p99: float | None
-    max: float
+    max: float | None
     p_supported: int
 
 

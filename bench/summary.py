@@ -7,7 +7,7 @@ from itertools import groupby
 from statistics import median
 
 from bench.calibrate.calibration import Calibration
-from bench.doubts.numbers import noise_floor
+from bench.doubts.numbers import spread
 from bench.record import RequestRecord
 from bench.result import Rates, Ratio, RoundResult, StageResult, Sums
 from bench.sample import Sample
@@ -62,7 +62,7 @@ def _stage(samples: list[Sample], scenario: Scenario, calibration: Calibration |
     per_round = [_round(sample) for sample in samples]
     metrics = {name: describe(_known(ended_well, name)) for name in METRICS}
     metrics["gap_ms"] = describe([gap for record in ended_well for gap in record.gaps_ms])
-    noise = {name: noise_floor([getattr(done, name) for done in per_round]) for name in Rates.model_fields}
+    spreads = {name: spread([getattr(done, name) for done in per_round]) for name in Rates.model_fields}
     return StageResult(
         stage=samples[0].stage.name,
         target=samples[0].target,
@@ -76,13 +76,13 @@ def _stage(samples: list[Sample], scenario: Scenario, calibration: Calibration |
         rates=_rates(per_round),
         metrics=metrics,
         rounds=per_round,
-        noise=noise,
+        spread=spreads,
         validity=doubts(
             samples,
             rounds=scenario.measure.rounds,
             cache=scenario.cache_of(samples[0].stage.prompts),
             metrics=metrics,
-            noise=noise,
+            spreads=spreads,
             calibration=calibration,
         ),
     )

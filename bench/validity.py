@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bench.calibrate.calibration import Calibration
 from bench.doubts.machine import doubts_of_machine
-from bench.doubts.numbers import doubts_of_noise, doubts_of_precision
+from bench.doubts.numbers import doubts_of_precision, doubts_of_spread
 from bench.doubts.requests import doubts_of_requests
 from bench.prompt_spec import Cache
 from bench.result import Flag
@@ -20,7 +20,7 @@ def doubts(
     rounds: int,
     cache: Cache = "cold",
     metrics: Mapping[str, Distribution | None],
-    noise: Mapping[str, float | None],
+    spreads: Mapping[str, float | None],
     calibration: Calibration | None,
 ) -> list[Flag]:
     """Of one stage on one target, over its rounds; a check that finds nothing says nothing."""
@@ -29,7 +29,7 @@ def doubts(
         *doubts_of_requests([record for sample in samples for record in sample.records], cache),
         *doubts_of_machine([sample.host for sample in samples if sample.host]),
         *doubts_of_precision(metrics, calibration),
-        *doubts_of_noise(noise),
+        *doubts_of_spread(spreads),
     ]
 
 

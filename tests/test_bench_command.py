@@ -13,7 +13,7 @@ import pytest
 
 from bench.calibrate.calibration import METRICS
 from bench.calibrate.scripts import SCRIPTS
-from bench.requests_file import read_requests
+from bench.requests_file import read_records
 from bench.result import read_result
 from tests.bench_runs import ANSWER
 from tests.bench_stub import StubServer
@@ -91,7 +91,7 @@ def run_on_weights(kind: str, tmp_path: Path, models_folder: Path) -> None:
     assert status == 0
     (stage,) = read_result(tmp_path / "out").stages
     assert (stage.n_ok, stage.sum.completion) == (8, 16)
-    for record in read_requests(tmp_path / "out"):
+    for record in read_records(tmp_path / "out"):
         assert record.template_tokens is not None
         if record.isl is not None:  # llama-cpp-python tells none in streams
             assert record.isl - record.template_tokens == pytest.approx(40, abs=6)

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from bench.errors import BenchError
+from bench.report.contents import report_of
 from bench.report.markdown import markdown
 from bench.report.terminal import print_report
 from bench.result import read_result
@@ -41,9 +42,10 @@ def test_a_run_leaves_one_line_per_request_and_a_summary_of_them(tmp_path: Path)
 def test_the_report_names_targets_ratios_doubts_and_missing_percentiles(tmp_path: Path) -> None:
     result = measured_run(tmp_path)
     console = Console(record=True, width=100, file=(tmp_path / "terminal.txt").open("w"))
-    print_report(result, console)
+    report = report_of(result)
+    print_report(report, console)
     console.file.close()
-    for text in (markdown(result), console.export_text()):
+    for text in (markdown(report), console.export_text()):
         assert "two: 2 clients, about 20 tokens in, 2 out" in text
         assert "t0 / t1: out_tok_s " in text
         assert "TTFT p95 n/a (n=10, need 90)" in text
@@ -66,7 +68,7 @@ def test_embeddings_are_reported_as_texts_and_tokens_in_a_second(tmp_path: Path)
         assert stage.rates.texts_s is not None
         assert stage.rates.prompt_tok_s == pytest.approx(20 * stage.rates.texts_s)
         assert stage.rates.out_tok_s is stage.rates.ttft_p50_ms is None
-    report = markdown(result)
+    report = markdown(report_of(result))
     assert "batches: 2 clients, 3 texts of about 20 tokens in a request" in report
     assert "t0 / t1: texts_s " in report
     assert "out tok/s" not in report
@@ -91,7 +93,7 @@ def test_an_interrupted_run_keeps_what_was_measured(tmp_path: Path) -> None:
     assert result.validity[0].code == "incomplete"
     assert (stage.n_sent, stage.n_ok, stage.n_censored) == (2, 0, 2)
     assert len(lines(tmp_path)) == 2
-    assert "the run was stopped before its end" in markdown(result)
+    assert "the run was stopped before its end" in markdown(report_of(result))
 
 
 def test_a_target_that_fails_at_warm_up_ends_the_run_by_name(tmp_path: Path) -> None:

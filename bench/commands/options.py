@@ -12,12 +12,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench.errors import BenchError
+from bench.report.blocks import Report
+from bench.report.contents import report_of
+from bench.report.html import html
 from bench.report.markdown import markdown
 from bench.report.terminal import print_report
+from bench.requests_file import read_records
 from bench.result import FILE_NAME, Result
 
 RESULTS = Path("bench/results")
-REPORT_FILE = "report.md"
+REPORT_NAME = "report"
 EXIT_INTERRUPTED = 130
 
 
@@ -54,13 +58,20 @@ def write(result: Result, folder: Path) -> None:
 
 
 def write_report(result: Result, folder: Path) -> None:
-    (folder / REPORT_FILE).write_text(markdown(result), encoding="utf-8")
+    write_pages(report_of(result, read_records(folder)), folder, REPORT_NAME)
+
+
+def write_pages(report: Report, folder: Path, name: str) -> None:
+    """As Markdown and as HTML."""
+    (folder / f"{name}.md").write_text(markdown(report), encoding="utf-8")
+    (folder / f"{name}.html").write_text(html(report), encoding="utf-8")
 
 
 def show(result: Result, folder: Path, **headline: Any) -> None:
     """The report on the terminal; the last line is a JSON object for programs."""
-    print_report(result, Console())
-    paths = {"result": str(folder / FILE_NAME), "report": str(folder / REPORT_FILE)}
+    print_report(report_of(result), Console())
+    names = {"result": FILE_NAME, "report": f"{REPORT_NAME}.md", "html": f"{REPORT_NAME}.html"}
+    paths = {key: str(folder / name) for key, name in names.items()}
     print(json.dumps(paths | {"complete": result.complete} | headline))
 
 

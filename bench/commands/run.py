@@ -19,9 +19,12 @@ from bench.commands.options import (
 )
 from bench.deployment import Deployment, read_deployment
 from bench.result import Result, read_result
+from bench.roofline.peaks import Peaks, measure_peaks
+from bench.roofline.stages import roofline
 from bench.run import Run
 from bench.scenario import Scenario, read_scenario
 from bench.targets.make import make_targets, needs_deployment
+from core.gguf import read_header
 from handlers.commands.options import Commands, add_models_option
 
 
@@ -46,13 +49,14 @@ def _run(args: argparse.Namespace) -> int:
         scenario = scenario.with_rounds(args.rounds)
     deployment = read_deployment(args.models, scenario.model) if needs_deployment(scenario) else None
     out = out_folder(args.out, scenario.name)
-    _measure(scenario, args.models, deployment, out)
+    peaks = measure_peaks(deployment.threads) if deployment else None
+    _measure(scenario, args.models, deployment, peaks, out)
     result = read_result(out)
     show(result, out, ratios=_ratios(result))
     return exit_status(result)
 
 
-def _measure(scenario: Scenario, models: Path, deployment: Deployment | None, out: Path) -> None:
+def _measure(scenario: Scenario, models: Path, deployment: Deployment | None, peaks: Peaks | None, out: Path) -> None:
     """Measure and write the result, also of a run that fails or is stopped."""
     targets = make_targets(scenario, models=models, deployment=deployment, out=out)
     with progress_bar() as progress:
@@ -68,7 +72,15 @@ def _measure(scenario: Scenario, models: Path, deployment: Deployment | None, ou
         except (KeyboardInterrupt, asyncio.CancelledError):
             progress.console.print("stopped; what was measured is kept")
         finally:
-            write(run.result(deployment), out)
+            write(_with_roofline(run.result(deployment), deployment, peaks), out)
+
+
+def _with_roofline(result: Result, deployment: Deployment | None, peaks: Peaks | None) -> Result:
+    """Only where the weights are here to be counted."""
+    if deployment is None or peaks is None:
+        return result
+    use = roofline(result, read_header(Path(deployment.weights)), peaks, deployment.slots)
+    return result.model_copy(update={"roofline": use})
 
 
 async def _until_terminated(run: Run) -> None:

@@ -31,15 +31,15 @@ def doubts_of_precision(metrics: Mapping[str, Distribution | None], calibration:
         yield Flag.model_validate({"code": "precision", "severity": severity, "text": text})
 
 
-def noise_floor(rounds: Sequence[float | None]) -> float | None:
+def spread(rounds: Sequence[float | None]) -> float | None:
     """(largest - smallest) / median of a target's rounds: by so much two measurements of the same thing differ here.
     None for fewer than two rounds."""
     known = [value for value in rounds if value is not None]
     return (max(known) - min(known)) / median(known) if len(known) > 1 and median(known) else None
 
 
-def doubts_of_noise(noise: Mapping[str, float | None]) -> Iterator[Flag]:
-    loud = {metric: floor for metric, floor in noise.items() if floor is not None and floor > NOISE_LIMIT}
+def doubts_of_spread(spreads: Mapping[str, float | None]) -> Iterator[Flag]:
+    loud = {metric: floor for metric, floor in spreads.items() if floor is not None and floor > NOISE_LIMIT}
     if loud:
         words = ", ".join(f"{metric} {floor:.0%}" for metric, floor in loud.items())
         yield Flag(code="noise", severity="suspect", text=f"rounds of the same work differ by {words}")

@@ -33,13 +33,62 @@ class Table:
     doubted: frozenset[int] = frozenset()
 
 
-Block: TypeAlias = Text | Notes | Table | Figure
+@dataclass(frozen=True)
+class Term:
+    """A metric's name, as headers, labels and captions write it, and how it is computed."""
+
+    name: str
+    formula: str
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """A report gathers them in one place at its end; where a term is used, HTML links to it."""
+
+    terms: tuple[Term, ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the verdict. `state` is `good`, `doubtful` or `bad`, or None for what is neither."""
+
+    label: str
+    words: str
+    state: str | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What someone who reads nothing else should know."""
+
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Code:
+    """To be copied as it stands."""
+
+    text: str
+    language: str = ""
+
+
+Block: TypeAlias = Text | Notes | Table | Definitions | Verdict | Code | Figure
 
 
 @dataclass(frozen=True)
 class Section:
+    """`folded`: of interest to those who look for it."""
+
     title: str
     blocks: Sequence[Block]
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class Report:
+    title: str
+    opening: tuple[Block, ...]
+    sections: tuple[Section, ...]
 
 
 def number(value: float | None, digits: int = 1) -> str:

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from bench.report import calibration, embeddings, facts, stages
-from bench.report.blocks import Section, Text
+from bench.record import RequestRecord
+from bench.report import calibration, embeddings, facts, latency, plan, requests, roofline, stages, throughput, verdict
+from bench.report.blocks import Block, Finding, Report, Section, Text, Verdict
+from bench.report.glossary import gathered
 from bench.result import Result
 
+FINDINGS: tuple[Callable[[Result], Iterator[Finding]], ...] = (verdict.findings,)
 PARTS: tuple[Callable[[Result], Iterator[Section]], ...] = (
+    throughput.sections,
+    latency.sections,
     stages.sections,
     embeddings.sections,
+    roofline.sections,
+    plan.sections,
     calibration.sections,
-    facts.sections,
 )
 
 
-def title(result: Result) -> str:
+def report_of(result: Result, records: Sequence[RequestRecord] = ()) -> Report:
+    """`records` are the lines of the result's `requests.jsonl`; without them no figure shows single requests."""
+    sections = [section for part in PARTS for section in part(result)]
+    found, glossary = gathered([*sections, *requests.sections(result, records)])
+    ending = ([glossary] if glossary else []) + list(facts.sections(result))
+    return Report(_title(result), tuple(_opening(result)), (*found, *ending))
+
+
+def _title(result: Result) -> str:
     return f"{result.name}: {result.model_name}" if result.model_name else result.name
 
 
-def opening(result: Result) -> list[Text]:
-    """When and on what, and the reasons to doubt all of it."""
-    doubts = [Text(flag.text, flag.severity) for flag in result.validity]
-    return [Text(f"{result.created.wall}, {facts.setting(result)}"), *doubts]
-
-
-def sections(result: Result) -> Iterator[Section]:
-    for part in PARTS:
-        yield from part(result)
+def _opening(result: Result) -> Iterator[Block]:
+    """When and on what, the verdict, and the reasons to doubt all of it."""
+    yield Text(f"{result.created.wall}, {facts.setting(result)}")
+    if findings := tuple(finding for part in FINDINGS for finding in part(result)):
+        yield Verdict(findings)
+    yield from (Text(flag.text, flag.severity) for flag in result.validity)

@@ -7,14 +7,15 @@ that is None was not measured; one that is doubted is drawn grey.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 Values: TypeAlias = tuple[float | None, ...]
 
 
 @dataclass(frozen=True)
 class Series:
-    """One line or set of points. `low` and `high` bound an interval around each `y`; `dashed` is for predictions."""
+    """One line or set of points. `low` and `high` bound an interval around each `y`; `dashed` is for predictions;
+    `labels` are written beside the points; those at places in `doubted_points` are greyed."""
 
     name: str
     x: tuple[float, ...]
@@ -24,6 +25,8 @@ class Series:
     dashed: bool = False
     doubted: bool = False
     is_points: bool = False
+    labels: tuple[str, ...] = ()
+    doubted_points: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Limit:
 
 @dataclass(frozen=True)
 class LinePlot:
+    """`x_names`, where given, stand at x = 0, 1, 2, ...: for things that have no order."""
+
     title: str
     caption: str
     x_label: str
@@ -45,6 +50,18 @@ class LinePlot:
     log_x: bool = False
     log_y: bool = False
     steps: bool = False
+    x_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ecdf:
+    """For each name its values: which share of them is at most x."""
+
+    title: str
+    caption: str
+    x_label: str
+    samples: dict[str, tuple[float, ...]]
+    doubted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -83,28 +100,30 @@ class Span:
 
 @dataclass(frozen=True)
 class Lanes:
-    """One horizontal lane for each label: which part of it happened when (seconds)."""
+    """One horizontal lane for each label: which part of it happened when (seconds). `parts` are all names that may
+    occur, in the order of their colours: so that one part has one colour in several figures."""
 
     title: str
     caption: str
     x_label: str
     lanes: tuple[tuple[str, tuple[Span, ...]], ...]
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its interval, for a forest plot."""
+    """A value with its interval, for a forest plot; without one where it could not be told."""
 
     label: str
     value: float
-    low: float
-    high: float
-    verdict: str
+    low: float | None
+    high: float | None
+    verdict: Literal["better", "worse", "same", "unresolved"]
 
 
 @dataclass(frozen=True)
 class Forest:
-    """Estimates above each other, around the value that means no difference."""
+    """Ratios above each other, around the value that means no difference."""
 
     title: str
     caption: str
@@ -113,4 +132,4 @@ class Forest:
     rows: tuple[Estimate, ...]
 
 
-Figure: TypeAlias = LinePlot | BarPlot | HeatMap | Lanes | Forest
+Figure: TypeAlias = LinePlot | Ecdf | BarPlot | HeatMap | Lanes | Forest

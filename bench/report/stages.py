@@ -4,51 +4,68 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bench.report.blocks import Notes, Section, Table, number
+from bench.report.blocks import Definitions, Notes, Section, Table, Term, number
 from bench.result import Result, StageResult
-from bench.scenario import Stage
 from bench.stats import required_samples
 
 HEADERS = (
     "target", "out tok/s", "decode tok/s", "prefill tok/s", "TTFT p50 ms", "TTFT p95 ms", "n", "verdict",
 )  # fmt: skip
-GLOSSARY = (
-    "**out tok/s**: completion tokens of all requests / wall time of the stage, the drain included; median of the"
-    " rounds.",
-    "**decode tok/s**: per request (tokens - 1) / (last token - first token); median of the requests, then of the"
-    " rounds. For the bare loop one sequence of the lockstep batch.",
-    "**prefill tok/s**: as the target itself timed it, cached tokens left out; with several clients it would time their"
-    " waiting for each other.",
-    "**TTFT**: from the moment a request is due to its first text; p95 over the requests of all rounds, and only where"
-    f" there are enough of them (p90 {required_samples(90)}, p95 {required_samples(95)}, p99 {required_samples(99)}).",
+TERMS = (
+    Term(
+        "out tok/s",
+        "completion tokens of all requests / wall time of the stage, the drain included; median of the rounds.",
+    ),
+    Term(
+        "decode tok/s",
+        "per request (tokens - 1) / (last token - first token); median of the requests, then of the rounds. For the"
+        " bare loop one sequence of the lockstep batch.",
+    ),
+    Term(
+        "prefill tok/s",
+        "as the target itself timed it, cached tokens left out; with several clients it would time their waiting for"
+        " each other.",
+    ),
+    Term(
+        "TTFT",
+        "time to first token: from the moment a request is due to its first text. p95 is over the requests of all"
+        f" rounds, and only where there are enough of them (p90 {required_samples(90)}, p95 {required_samples(95)},"
+        f" p99 {required_samples(99)}).",
+    ),
 )
 
 
 def sections(result: Result) -> Iterator[Section]:
     """One for each stage that was measured; embeddings have a report of their own."""
-    if result.scenario and result.scenario.text.workload.api == "embeddings":
+    if result.embeds:
         return
-    for load in result.scenario.text.load if result.scenario else ():
-        stages = [stage for stage in result.stages if stage.stage == load.name]
-        if stages:
-            doubted = frozenset(i for i, stage in enumerate(stages) if stage.verdict != "valid")
-            table = Table(HEADERS, tuple(_row(stage) for stage in stages), doubted)
-            notes = Notes((*comparisons(result, load.name), *_too_few(stages), *doubts(stages)))
-            yield Section(_title(load), (table, notes))
+    for name in dict.fromkeys(stage.stage for stage in result.stages):
+        stages = [stage for stage in result.stages if stage.stage == name]
+        doubted = frozenset(i for i, stage in enumerate(stages) if stage.verdict != "valid")
+        table = Table(HEADERS, tuple(_row(stage) for stage in stages), doubted)
+        notes = Notes((*comparisons(result, name), *_too_few(stages), *doubts(stages)))
+        yield Section(_title(stages[0]), (table, notes))
     if result.stages:
-        yield Section("How to read this", (Notes(GLOSSARY),))
+        yield Section("Terms", (Definitions(TERMS),))
 
 
-def _title(load: Stage) -> str:
+def _title(stage: StageResult) -> str:
+    load = stage.load
+    if load is None:
+        return stage.stage
     clients = f"{load.concurrency} client{'s' if load.concurrency > 1 else ''}"
     return f"{load.name}: {clients}, {load.prompts.words}"
 
 
 def _row(stage: StageResult) -> tuple[str, ...]:
     rates, ttft = stage.rates, stage.metrics.get("ttft_ms")
-    prefill = rates.prefill_tok_s if stage.load.concurrency == 1 else None
+    prefill = rates.prefill_tok_s if stage.load is None or stage.load.concurrency == 1 else None
     numbers = (rates.out_tok_s, rates.decode_tok_s, prefill, rates.ttft_p50_ms, ttft.p95 if ttft else None)
-    return (stage.target, *map(number, numbers), f"{stage.n_ok}/{stage.n_sent}", stage.verdict)
+    return (stage.target, *map(number, numbers), count(stage), stage.verdict)
+
+
+def count(stage: StageResult) -> str:
+    return "n/a" if stage.n_ok is None or stage.n_sent is None else f"{stage.n_ok}/{stage.n_sent}"
 
 
 def comparisons(result: Result, stage: str) -> Iterator[str]:

@@ -1,33 +1,47 @@
-"""A report in a terminal: tables and notes; figures are for the files."""
+"""A report in a terminal: tables and notes; figures and code are for the files."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from rich import box, table
 from rich.console import Console
 
-from bench.report import contents
-from bench.report.blocks import Block, Notes, Table, Text
-from bench.result import Result
+from bench.report.blocks import Block, Definitions, Notes, Report, Table, Text, Verdict
+
+SHOWN = (Text, Notes, Table, Definitions, Verdict)
 
 
-def print_report(result: Result, console: Console) -> None:
-    for text in contents.opening(result):
-        _print(text, console)
-    for section in contents.sections(result):
-        console.print(f"\n{section.title}", style="bold", markup=False)
-        for block in section.blocks:
-            _print(block, console)
+def print_report(report: Report, console: Console) -> None:
+    _print_all(report.opening, console)
+    for section in report.sections:
+        if any(isinstance(block, SHOWN) for block in section.blocks):
+            console.print(f"\n{section.title}", style="bold", markup=False)
+            _print_all(section.blocks, console)
 
 
-def _print(block: Block, console: Console) -> None:
+def _print_all(blocks: Iterable[Block], console: Console) -> None:
+    for block in blocks:
+        match block:
+            case Table():
+                console.print(_table(block))
+            case _:
+                for line in _lines(block):
+                    console.print(line, markup=False)
+
+
+def _lines(block: Block) -> list[str]:
     match block:
         case Text(words, severity):
-            console.print(f"{severity}: {words}" if severity else words, markup=False)
+            return [f"{severity}: {words}" if severity else words]
         case Notes(lines):
-            for line in lines:
-                console.print(f"  {line.replace('**', '')}", markup=False)
-        case Table():
-            console.print(_table(block))
+            return [f"  {line}" for line in lines]
+        case Definitions(terms):
+            return [f"  {term.name}: {term.formula}" for term in terms]
+        case Verdict(findings):
+            return [f"  {finding.label}: {finding.words}" for finding in findings]
+        case _:
+            return []
 
 
 def _table(block: Table) -> table.Table:

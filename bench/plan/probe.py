@@ -1,0 +1,83 @@
+"""The bare loop on one file in a process of its own: `python -m bench.plan.probe JSON`, JSON being a `Job`.
+
+Prints a `Measured` as JSON. A process each, since an OpenMP team of an earlier model would disturb the next.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import BenchError
+from core.compute import limit_openmp_spin
+
+
+@dataclass(frozen=True)
+class Job:
+    """Read `prompt` tokens, generate `output` more, in one sequence."""
+
+    path: str
+    prompt: int
+    output: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """`prefill_s` for the whole prompt, `decode_s` for a step after it (the median), `peak_bytes` the most memory that
+    the process had in use."""
+
+    prefill_s: float
+    decode_s: float
+    peak_bytes: int
+
+
+def measure(job: Job) -> Measured:
+    """Raises BenchError with the child's last words."""
+    command = [sys.executable, "-m", "bench.plan.probe", json.dumps(dataclasses.asdict(job))]
+    child = subprocess.run(command, capture_output=True, text=True, check=False)
+    if child.returncode:
+        raise BenchError(f"measuring {Path(job.path).name} failed: {child.stderr.strip()[-1000:]}")
+    return Measured(**json.loads(child.stdout.splitlines()[-1]))
+
+
+def _run(job: Job) -> Measured:
+    import resource
+    from itertools import pairwise
+    from statistics import median
+
+    from core.llama.bare import BareLoop
+    from core.llama.context import ContextSettings
+    from core.llama.model import LlamaModel
+    from core.runners.gpu import batch_rows
+    from core.runners.text_llama import micro_batch
+
+    model = LlamaModel(Path(job.path))
+    context_size = job.prompt + job.output
+    settings = ContextSettings(
+        num_cells=context_size,
+        num_seqs=1,
+        unified=False,
+        max_batch=batch_rows(None, on_gpu=False),
+        micro_batch=micro_batch(model.num_heads, context_size),
+        threads=job.threads,
+        threads_batch=job.threads,
+        flash_attention="off",
+    )
+    loop = BareLoop(model, settings)
+    loop.run([[3] * 8], 2)  # pages the weights in
+    prompt = [3 + place % (model.num_vocab - 3) for place in range(job.prompt)]
+    started, first, *later = loop.run([prompt], job.output)
+    steps = [(after - before) / 1e9 for before, after in pairwise([first, *later])]
+    loop.close()
+    model.close()
+    return Measured((first - started) / 1e9, median(steps), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10)
+
+
+if __name__ == "__main__":
+    limit_openmp_spin()
+    print(json.dumps(dataclasses.asdict(_run(Job(**json.loads(sys.argv[1]))))))
