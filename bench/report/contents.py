@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from bench.record import RequestRecord
-from bench.report import context, facts, latency, load, plan, requests, roofline, stages, throughput, verdict
+from bench.report import (
+    calibration,
+    context,
+    embeddings,
+    facts,
+    latency,
+    load,
+    plan,
+    requests,
+    roofline,
+    stages,
+    throughput,
+    verdict,
+)
 from bench.report.blocks import Block, Finding, Report, Section, Text, Verdict
 from bench.report.glossary import gathered
 from bench.result import Result
@@ -16,9 +29,11 @@ PARTS: tuple[Callable[[Result], Iterator[Section]], ...] = (
     latency.sections,
     load.sections,
     stages.sections,
+    embeddings.sections,
     context.sections,
     roofline.sections,
     plan.sections,
+    calibration.sections,
 )
 
 
