@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bench.deployment import Deployment
 from bench.environment import Environment
 from bench.errors import BenchError
+from bench.micro.result import Micro
 from bench.plan.result import Plan
 from bench.roofline.result import Roofline
 from bench.sample import HostUse
@@ -141,6 +142,7 @@ class Result(Frozen):
     ratios: list[Ratio] = []
     roofline: Roofline | None = None
     plan: Plan | None = None
+    micro: Micro | None = None
     validity: list[Flag]
 
     def write(self, folder: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from bench.record import RequestRecord
-from bench.report import facts, latency, plan, requests, roofline, stages, throughput, verdict
+from bench.report import facts, latency, micro, plan, requests, roofline, stages, throughput, verdict
 from bench.report.blocks import Block, Finding, Report, Section, Text, Verdict
 from bench.report.glossary import gathered
 from bench.result import Result
@@ -17,6 +17,7 @@ PARTS: tuple[Callable[[Result], Iterator[Section]], ...] = (
     stages.sections,
     roofline.sections,
     plan.sections,
+    micro.sections,
 )
 
 
