@@ -2,8 +2,10 @@
 
 `process` has what happens once, before any model: `interpreter`, from the process's beginning to the first import of
 `core`, the host's own imports among it; `imports`, until a host sets out to serve; `folder`, reading the models' YAML
-files. A load has `libraries`, `weights`, `context`, `warm_up` as far as its runner knows them; `ready`, the age of the
-process when it is there; and `first_token`, which its first request waited for.
+files. A load has what it went through of: `predecessor`, until the version before an edit was idle and closed; `pull`;
+`read_ahead`; `waiting`, for the loads before it; `libraries`, `weights`, `context`, `warm_up`, and `pack_restore` as a
+part of that. Two are no spans but the age of the process: `asked`, when the load was asked for, and `ready`, when the
+model was there. Last comes what the first request waited for: `first_token` or `first_vectors`.
 
 Imported by `core/__init__.py`, so that the clock is read as early as can be.
 """
@@ -50,13 +52,17 @@ def imported() -> None:
     process["imports"] = time.monotonic() - _imported
 
 
+def asked() -> Phases:
+    """The ledger of a load that is asked for now."""
+    return {"asked": age()}
+
+
 @contextmanager
-def recording() -> Iterator[Phases]:
-    """Within this block, and on this thread, phases are those of one load, which this is the record of."""
-    phases: Phases = {}
-    token = _load.set(phases)
+def recording(load: Phases) -> Iterator[None]:
+    """Within this block, and on this thread, phases are those of this load."""
+    token = _load.set(load)
     try:
-        yield phases
+        yield
     finally:
         _load.reset(token)
 

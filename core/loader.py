@@ -14,8 +14,13 @@ from core import coldstart
 from core.config.model import ModelConfig
 from core.config.problem import Problem
 from core.errors import CoreError, ModelUnusable, ShuttingDown
+from core.line import Line
 
 logger = logging.getLogger("warmfn.loader")
+
+HEAD_START = 0.3
+"""Seconds that a load waits for one before it that is still being prepared: to see that weights are in the page cache
+takes less, a download or a slow disk more."""
 
 KEPT = "its files as they are now cannot be used, the version before is served"
 
@@ -71,40 +76,49 @@ class Loader:
     def __init__(self, load: Callable[[ModelConfig], Runner], prepare: Callable[[ModelConfig], None]) -> None:
         self._load = load
         self._prepare = prepare
-        self._lock = threading.Lock()
-        self._turns: list[threading.Thread] = []
+        self._line = Line(HEAD_START)
         self._closed = False
 
-    def start(self, config: ModelConfig, into: Future[Loaded], *, fallback: ModelConfig | None = None) -> None:
-        """Settle `into` once the models that were prepared before this one are loaded.
+    def start(
+        self,
+        config: ModelConfig,
+        into: Future[Loaded],
+        phases: coldstart.Phases,
+        *,
+        fallback: ModelConfig | None = None,
+    ) -> None:
+        """Settle `into` once the models that were asked for before this one are loaded; `phases` becomes its ledger.
 
         A thread for each load, which ends with it: llama.cpp packs weights with an OpenMP team of the loading thread;
         while that team lives beside the engine's, libgomp sleeps at every barrier instead of spinning.
         """
-        arguments = (config, fallback, into)
-        threading.Thread(target=self._settle, args=arguments, name=f"load-{config.name}", daemon=True).start()
+        arguments = (config, fallback, into, phases)
+        self._line.start(threading.Thread(target=self._settle, args=arguments, name=f"load-{config.name}", daemon=True))
 
     def close(self) -> None:
         """What is still to be loaded, or being loaded, ends with ShuttingDown."""
         self._closed = True
 
-    def _settle(self, config: ModelConfig, fallback: ModelConfig | None, into: Future[Loaded]) -> None:
+    def _settle(
+        self, config: ModelConfig, fallback: ModelConfig | None, into: Future[Loaded], phases: coldstart.Phases
+    ) -> None:
         try:
-            into.set_result(self._load_or_fall_back(config, fallback))
+            with coldstart.recording(phases):
+                loaded = self._load_or_fall_back(config, fallback, phases)
+            into.set_result(loaded)
         except CoreError as error:
             into.set_exception(error)
 
-    def _load_or_fall_back(self, config: ModelConfig, fallback: ModelConfig | None) -> Loaded:
+    def _load_or_fall_back(self, config: ModelConfig, fallback: ModelConfig | None, phases: coldstart.Phases) -> Loaded:
         try:
-            return self._load_warm(config)
+            return self._load_warm(config, phases)
         except CoreError as error:
             if fallback is None or self._closed:
                 raise
-            return replace(self._load_warm(fallback), complaint=f"{KEPT}: {error.message}")
+            return replace(self._load_warm(fallback, phases), complaint=f"{KEPT}: {error.message}")
 
-    def _load_warm(self, config: ModelConfig) -> Loaded:
-        with coldstart.recording() as phases:
-            runner = self._load_explained(config)
+    def _load_warm(self, config: ModelConfig, phases: coldstart.Phases) -> Loaded:
+        runner = self._load_explained(config)
         gc.collect()
         gc.freeze()  # what a library brought stays; walking through it again would stop every stream for a moment
         phases["ready"] = coldstart.age()
@@ -125,24 +139,14 @@ class Loader:
 
     def _load_in_turn(self, config: ModelConfig) -> Runner:
         self._prepare(config)
-        self._await_turn()
+        with coldstart.phase("waiting"):
+            self._line.wait()
         if self._closed:
             raise ShuttingDown("the service is shutting down")
         runner = self._load(config)
         with coldstart.phase("warm_up"):
             self._warm(runner)
         return runner
-
-    def _await_turn(self) -> None:
-        """Until the threads that came here before this one have ended; a fallback goes on in its thread's turn."""
-        this = threading.current_thread()
-        with self._lock:
-            self._turns = [thread for thread in self._turns if thread.is_alive()]
-            if this not in self._turns:
-                self._turns.append(this)
-            earlier = self._turns[: self._turns.index(this)]
-        for thread in earlier:
-            thread.join()
 
     def _warm(self, runner: Runner) -> None:
         try:

@@ -25,11 +25,13 @@ class Metrics:
         self._prompt_tokens = self._counter("prompt_tokens", "Prompt tokens computed", "model")
         self._cached_tokens = self._counter("cached_tokens", "Prompt tokens taken from a cached prefix", "model")
         self._completion_tokens = self._counter("completion_tokens", "Tokens generated", "model")
+        self._drafted = self._counter("drafted_tokens", "Draft tokens computed on trial", "model")
+        self._accepted = self._counter("accepted_tokens", "Draft tokens that came true, each a step saved", "model")
         self._queue = self._histogram("queue_seconds", "From acceptance to a seat")
         self._first_token = self._histogram("first_token_seconds", "From acceptance to the first token")
         self._running = self._gauge("running_sequences", "Sequences that have a seat", "model")
         self._waiting = self._gauge("waiting_sequences", "Accepted sequences without a seat", "model")
-        self._cold_start = self._gauge("cold_start_seconds", "Phases of the process's start", "model", "phase")
+        self._cold_start = self._gauge("cold_start_seconds", "Phases of the start and of each load", "model", "phase")
 
     def text(self) -> bytes:
         for model, phases in self._starts().items():
@@ -45,6 +47,8 @@ class Metrics:
         self._prompt_tokens.labels(model).inc(max(min(seq.num_computed, seq.num_prompt) - seq.num_cached, 0))
         self._cached_tokens.labels(model).inc(seq.num_cached)
         self._completion_tokens.labels(model).inc(seq.num_generated)
+        self._drafted.labels(model).inc(seq.num_drafted)
+        self._accepted.labels(model).inc(seq.num_accepted)
         if seq.admitted_at:
             self._queue.labels(model).observe(seq.admitted_at - seq.submitted_at)
         if seq.first_token_at:

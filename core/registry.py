@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.coldstart import Phases
+from core import coldstart
 from core.config.folder import ModelsFolder
 from core.config.model import ModelConfig
 from core.errors import ModelLoading, ModelUnusable, ShuttingDown, UnknownModel
@@ -38,7 +38,7 @@ class ModelStatus:
     state: State
     error: str | None = None
     runner: Runner | None = None
-    phases: Phases | None = None
+    phases: coldstart.Phases | None = None
 
 
 @dataclass(eq=False)
@@ -80,6 +80,8 @@ class Registry:
         self._patience = patience
         self._reload_patience = reload_patience
         self._lock = threading.Lock()
+        self._adopting = threading.Lock()
+        """Taken before `_lock` where both are."""
         self._entries: dict[str, _Entry] = {}
         self._outgoing: set[_Entry] = set()
         self._replacing: set[str] = set()
@@ -163,13 +165,14 @@ class Registry:
             self._loader.close()
             entries = [*self._entries.values(), *self._outgoing]
             self._outgoing.clear()
-        for entry in entries:
-            if entry.loaded:
-                entry.loaded.runner.close()
+        with self._adopting:
+            for entry in entries:
+                if entry.loaded:
+                    entry.loaded.runner.close()
 
     def _wait(self, entry: _Entry, seconds: float) -> Runner:
         try:
-            return entry.future.result(seconds).runner
+            return entry.future.result(None if math.isinf(seconds) else seconds).runner
         except FutureTimeout:
             raise ModelLoading(f"{entry.config.name} is still loading", retry_after=5) from None
 
@@ -180,7 +183,7 @@ class Registry:
         config = self.config(name)
         if name not in self._entries:
             entry = self._entries[name] = _Entry(config)
-            self._loader.start(config, entry.future)
+            self._loader.start(config, entry.future, coldstart.asked())
         return self._entries[name]
 
     def _is_outdated(self, name: str, entry: _Entry) -> bool:
@@ -192,24 +195,26 @@ class Registry:
         deadline = time.monotonic() + self._reload_patience
         is_over = False
         while not is_over:
+            tried = self._adopt_edit(name)
             with self._lock:
-                replaced = self._take_out(name, is_late=time.monotonic() > deadline)
+                replaced = self._take_out(name, tried, is_late=time.monotonic() > deadline)
                 is_over = name not in self._replacing  # from now on an edit gets a thread of its own
             if replaced:
                 self._succeed(*replaced)
             else:
                 time.sleep(POLL_SECONDS)
 
-    def _take_out(self, name: str, *, is_late: bool) -> tuple[_Entry, _Entry | None] | None:
+    def _take_out(self, name: str, tried: ModelConfig | None, *, is_late: bool) -> tuple[_Entry, _Entry | None] | None:
         """Put a new entry, if any, in the place of the outdated one and return (outdated, new).
 
-        None if the outdated one is too busy yet, or if nothing is to be replaced any more.
+        None if the outdated one is too busy yet, if its config is another one by now than was `tried`, or if nothing is
+        to be replaced any more.
         """
         old, config = self._entries.get(name), self.folder.configs.get(name)
-        if self._closed or not old or not self._is_outdated(name, old) or self._adopt(old, config):
+        if self._closed or not old or not self._is_outdated(name, old):
             self._replacing.discard(name)
             return None
-        if not old.is_settled or not (old.is_idle or is_late):
+        if config is not tried or not old.is_settled or not (old.is_idle or is_late):
             return None
         self._replacing.discard(name)
         self._outgoing.add(old)
@@ -219,24 +224,42 @@ class Registry:
         self._entries[name] = _Entry(config)
         return old, self._entries[name]
 
-    def _adopt(self, entry: _Entry, config: ModelConfig | None) -> bool:
-        loaded = entry.loaded
-        if not config or not loaded:
-            return False
+    def _adopt_edit(self, name: str) -> ModelConfig | None:
+        """Let the model's runner go on with its newest config, if it can; that config.
+
+        It takes a while, in which requests come and go. Only `close` waits, which would free what the runner works on.
+        """
+        with self._adopting:
+            with self._lock:
+                entry, config = self._entries.get(name), self.folder.configs.get(name)
+                loaded = entry.loaded if entry and not self._closed else None
+            if entry and config and loaded and entry.config != config:
+                self._adopt(entry, loaded, config)
+        return config
+
+    def _adopt(self, entry: _Entry, loaded: Loaded, config: ModelConfig) -> None:
         try:
             if not _has_only_come(entry.config, config) and not loaded.runner.adopt(config):
-                return False
+                return
         except ModelUnusable as error:
             entry.config, loaded.complaint = config, f"{KEPT}: {error.message}"
             logger.error("%s: %s", config.name, loaded.complaint)
-            return True
+            return
         entry.config = loaded.config = config
         loaded.complaint = None
         logger.info("%s goes on with its new settings", config.name)
-        return True
 
     def _succeed(self, old: _Entry, successor: _Entry | None) -> None:
         """Close `old` as soon as it is idle, then load its successor."""
+        phases = coldstart.asked()
+        with coldstart.phase("predecessor", phases):
+            self._close_when_idle(old)
+        if successor:
+            with self._lock:
+                fallback = old.loaded.config if old.loaded else None
+                self._loader.start(successor.config, successor.future, phases, fallback=fallback)
+
+    def _close_when_idle(self, old: _Entry) -> None:
         while not old.is_idle and not self._closed:
             time.sleep(POLL_SECONDS)
         with self._lock:
@@ -245,10 +268,6 @@ class Registry:
         if old.loaded and not was_closed:
             old.loaded.runner.close()
             logger.info("%s is closed: its files have changed", old.config.name)
-        if successor:
-            with self._lock:
-                fallback = old.loaded.config if old.loaded else None
-                self._loader.start(successor.config, successor.future, fallback=fallback)
 
 
 def _has_only_come(before: ModelConfig, now: ModelConfig) -> bool:

@@ -106,7 +106,7 @@ class Form(Protocol):
 class TextReply(Reply):
     """One or several sequences that make up one reply; `on_end(seq)` is called once for each.
 
-    A model's first reply has the ledger of its load, `cold_start`, which it completes and tells.
+    `cold_start()` gives the ledger of the model's load to the first reply, which completes and tells it.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class TextReply(Reply):
         warnings: list[str],
         cancel: Callable[[Sequence], None],
         on_end: Callable[[Sequence], None],
-        cold_start: Phases | None = None,
+        cold_start: Callable[[], Phases | None] = lambda: None,
     ) -> None:
         self.stream = stream
         self.warnings = warnings
@@ -170,11 +170,12 @@ class TextReply(Reply):
         return self._form.closing(self._seqs, facts | _notices(self.warnings))
 
     def _timings(self, seq: Sequence) -> Object:
-        if self._cold_start is None:
+        load = self._cold_start()
+        if load is None:
             return timings(seq)
         if seq.first_token_at:
-            self._cold_start["first_token"] = seq.first_token_at - seq.submitted_at
-        return timings(seq) | {"cold_start": in_milliseconds(self._cold_start)}
+            load["first_token"] = seq.first_token_at - seq.submitted_at
+        return timings(seq) | {"cold_start": in_milliseconds(load)}
 
     def _end(self, index: int) -> None:
         self._on_end(self._open.pop(index))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from core.errors import CoreError, InvalidRequest, ShuttingDown, UnknownRoute
 from core.inbox import Inbox
 from core.loader import Runner
 from core.metrics import Metrics
+from core.outcome import FAULT, ToldReply
 from core.registry import Registry
 from core.reply import Chunks, Form, FutureReply, Reply, TextReply, Whole
 from core.runners.backends import load_runner
@@ -62,7 +64,7 @@ class Service:
         self.catalog = Catalog(self.registry)
         self.metrics = Metrics(self.catalog.starts)
         self._draining = False
-        self._answered: set[str] = set()
+        self._told: dict[str, coldstart.Phases] = {}
         self._routes: dict[str, Callable[[object, Deadline | None], Reply]] = {
             "chat/completions": self._chat,
             "completions": self._completions,
@@ -85,21 +87,18 @@ class Service:
         Generation ends before `deadline`, with what there is then; what cannot even begin until then is refused.
         """
         route = route.strip("/").removeprefix("v1/")
-        model = payload.get("model") if isinstance(payload, dict) else None
-        status = "500"
+        tell = partial(self._count, route, payload.get("model") if isinstance(payload, dict) else None)
         try:
             if self._draining:
                 raise ShuttingDown("the service is shutting down", retry_after=5)
-            reply = self._open(route, payload, deadline)
-            status = "200"
-            return reply
+            return ToldReply(self._open(route, payload, deadline), tell, self.catalog.public)
         except CoreError as error:
-            status = str(error.status)
             error.message = self.catalog.public(error.message)
+            tell(error.status)
             raise
-        finally:
-            known = isinstance(model, str) and model in self.folder.configs
-            self.metrics.count_request(route if route in self._routes else "", str(model) if known else "", status)
+        except Exception:
+            tell(FAULT)
+            raise
 
     def update(self, folder: ModelsFolder) -> None:
         """Go on with what the models folder says now; see `Registry.update`."""
@@ -178,19 +177,23 @@ class Service:
             warnings=self._warn(request, runner.name),
             cancel=runner.engine.cancel,
             on_end=partial(self.metrics.observe, runner.name),
-            cold_start=self._first_time(runner.name),
+            cold_start=partial(self._cold_start, runner.name),
         )
 
     def _embeddings(self, payload: object, deadline: Deadline | None) -> Reply:
         request = EmbeddingRequest.parse(payload)
         deadline = request.within(deadline)
         with self._embedding_runner(request, deadline) as runner:
-            name = runner.name
+            name, submitted_at = runner.name, time.perf_counter()
             future = runner.embed(request.inputs(), dimensions=request.dimensions)
 
         def body(embedded: Embedded) -> dict[str, Any]:
             count = sum(embedded.num_tokens)
-            return replies.embeddings(name, embedded.vectors, count, request.encoding_format)
+            whole = replies.embeddings(name, embedded.vectors, count, request.encoding_format)
+            if load := self._cold_start(name):
+                load["first_vectors"] = time.perf_counter() - submitted_at
+                whole["timings"] = {"cold_start": coldstart.in_milliseconds(load)}
+            return whole
 
         return FutureReply(future, body, self._warn(request, name), deadline)
 
@@ -210,12 +213,19 @@ class Service:
                 raise InvalidRequest(f"{request.model} generates text; it cannot embed", param="model")
             yield cast("EmbeddingRunner", runner)
 
-    def _first_time(self, model: str) -> coldstart.Phases | None:
-        """The ledger of the model's load, for its first reply."""
-        if model in self._answered:
+    def _count(self, route: str, model: object, status: int) -> None:
+        """Only what there is becomes a label, since a label is kept for ever."""
+        name = model if isinstance(model, str) and model in self.folder.configs else ""
+        known = "models" if route.startswith("models/") else route if route in self._routes else ""
+        self.metrics.count_request(known, name, str(status))
+
+    def _cold_start(self, model: str) -> coldstart.Phases | None:
+        """The ledger of the model's load, for the first reply that asks."""
+        load = self.registry.status(model).phases
+        if load is None or self._told.get(model) is load:
             return None
-        self._answered.add(model)
-        return self.registry.status(model).phases
+        self._told[model] = load
+        return load
 
     def _load(self, config: ModelConfig) -> Runner:
         runner = self._load_runner(config)

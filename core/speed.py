@@ -66,17 +66,22 @@ class Speed:
         return self.prefill if self._prefill.is_fresh else None
 
     def observe(self, batch: Batch, seconds: float) -> None:
-        """A decoded batch counts as prefill if prompts dominate its time, and not at all if they only disturb it."""
+        """A decoded batch counts as prefill if prompts dominate its time, and not at all if they only disturb it.
+
+        Of generation this is the rate without drafts: what they save depends on the text.
+        """
         prompt = _prompt_tokens(batch)
         if prompt >= MIN_PREFILL:
             self._prefill.observe(batch.num_tokens, seconds)
         elif not prompt:
-            self._decode.observe(batch.num_tokens, seconds)
+            self._decode.observe(len(batch.chunks), seconds / batch.slowdown)
 
     def step_seconds(self, batch: Batch) -> float:
         """How long the batch should take; 0 until something like it was measured."""
-        rate = self.prefill if _prompt_tokens(batch) >= MIN_PREFILL else self.decode
-        return batch.num_tokens / rate if rate else 0.0
+        if _prompt_tokens(batch) >= MIN_PREFILL:
+            return batch.num_tokens / self.prefill if self.prefill else 0.0
+        tokens = sum(chunk.end - chunk.start for chunk in batch.chunks)
+        return tokens * batch.slowdown / self.decode if self.decode else 0.0
 
     def seconds(self, num_prompt: int, num_completion: int) -> float:
         """Time to compute that many tokens of each kind with nothing else running."""
@@ -84,4 +89,4 @@ class Speed:
 
 
 def _prompt_tokens(batch: Batch) -> int:
-    return sum(chunk.num_tokens for chunk in batch.chunks if chunk.num_tokens > 1)
+    return sum(chunk.num_tokens for chunk in batch.chunks if chunk.end - chunk.start > 1)

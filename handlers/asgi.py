@@ -8,21 +8,20 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
-from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from core.engine.deadline import Deadline
 from core.errors import BodyTooLarge, CoreError
 from core.reply import Reply
 from core.service import Service
 from handlers.keys import KeyGuard
-from handlers.payload import payload_of, route_of
+from handlers.payload import payload_of
 from handlers.reply_response import ReplyResponse, error_response
-from handlers.routes import METHODS, no_route, wrong_method
+from handlers.routes import Target, find_target, wrong_method
 from handlers.time_limit import deadline_of
 
 logger = logging.getLogger("warmfn.http")
@@ -47,22 +46,7 @@ def create_app(
     Not a `Starlette`: that re-raises an unexpected exception after it has answered, and a host around it answers again.
     """
     router: ASGIApp = Router(_Routes(get_service, time_limits or {}, max_body).all())
-    routes = ExceptionMiddleware(KeyGuard(router, api_keys) if api_keys else router, _EXCEPTION_HANDLERS)
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["app"] = app  # tells Starlette's router to raise HTTPException, which we phrase, instead of answering
-        await routes(scope, receive, send)
-
-    return app
-
-
-_NAMED = {
-    "engines/{model:path}/chat/completions": "POST",
-    "engines/{model:path}/completions": "POST",
-    "engines/{model:path}/embeddings": "POST",
-    "models/{name:path}": "GET",
-}
-"""Routes that have a model's name in them, and their methods."""
+    return ExceptionMiddleware(KeyGuard(router, api_keys) if api_keys else router, _EXCEPTION_HANDLERS)
 
 
 class _Routes:
@@ -70,22 +54,28 @@ class _Routes:
         self._service = get_service
         self._time_limits = time_limits
         self._max_body = max_body
+        self._pages = {
+            **dict.fromkeys(("/health", "/healthz"), self.health),
+            **dict.fromkeys(("/ready", "/readyz"), self.ready),
+            "/ping": self.ping,
+            "/metrics": self.metrics,
+        }
         self._openers = ThreadPoolExecutor(OPENERS, thread_name_prefix="open")
 
     def all(self) -> list[Route]:
-        openai = [
-            Route(f"{prefix}/{route}", self.openai, methods=[method])
-            for prefix in ("/v1", "")
-            for route, method in (METHODS | _NAMED).items()
-        ]
-        aliases = {"health": self.health, "ready": self.ready}
-        health = [Route(f"/{name}{z}", endpoint) for name, endpoint in aliases.items() for z in ("", "z")]
-        return [*openai, *health, Route("/ping", self.ping), Route("/metrics", self.metrics)]
+        pages = [Route(path, page) for path, page in self._pages.items()]
+        return [*pages, Route("/{path:path}", self.openai, methods=[])]  # which is every method
 
     async def openai(self, request: Request) -> Response:
+        method, path = "GET" if request.method == "HEAD" else request.method, request.url.path
+        if path in self._pages:
+            raise wrong_method(method, path, "GET")
+        target = find_target(method, path)
+        if method != target.method:
+            raise wrong_method(method, path, target.method)
         deadline = deadline_of(request, self._time_limits)
         body = await self._body(request)
-        return ReplyResponse(await self._run(lambda: self._open(request, body, deadline)))
+        return ReplyResponse(await self._run(lambda: self._open(request, target, body, deadline)))
 
     async def health(self, request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -108,9 +98,10 @@ class _Routes:
             return "ready", details
         return "loading" if "loading" in details["models"].values() else "failed", details
 
-    def _open(self, request: Request, body: bytes, deadline: Deadline | None) -> Reply:
+    def _open(self, request: Request, target: Target, body: bytes, deadline: Deadline | None) -> Reply:
         service = self._service()
-        return service.open(route_of(request), payload_of(request, body, service.folder.configs), deadline)
+        payload = payload_of(request, body, in_path=target.model, models=service.folder.configs)
+        return service.open(target.route, payload, deadline)
 
     async def _body(self, request: Request) -> bytes:
         chunks, size = [], 0
@@ -130,18 +121,10 @@ async def _core_error(request: Request, error: Exception) -> Response:
     return error_response(error)
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    if error.status_code == 405:
-        takes = "POST" if "POST" in (error.headers or {}).get("Allow", "") else "GET"
-        return error_response(wrong_method(request.method, request.url.path, takes))
-    return error_response(no_route(request.method, request.url.path))
-
-
 async def _bug(request: Request, error: Exception) -> Response:
     """Nothing of a traceback reaches a client."""
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return error_response(CoreError("internal error; the server's log says more"))
 
 
-_EXCEPTION_HANDLERS: dict[Any, Any] = {CoreError: _core_error, HTTPException: _http_error, Exception: _bug}
+_EXCEPTION_HANDLERS: dict[Any, Any] = {CoreError: _core_error, Exception: _bug}

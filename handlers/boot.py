@@ -18,7 +18,9 @@ from core.compute import limit_openmp_spin
 from core.config.backends import Backend, choose_backend
 from core.config.folder import ModelsFolder, read_folder
 from core.config.model import ModelConfig
+from core.config.weight_files import files_of
 from core.errors import ModelUnusable
+from core.readahead import read_ahead
 from core.service import Service
 from core.watch import FolderWatch
 from handlers.pull_at_start import pull_model
@@ -34,15 +36,16 @@ _lock = threading.Lock()
 _service: Service | None = None
 
 
-def service() -> Service:
+def service(*, patience: float = 30.0) -> Service:
     """This process's service. The first call reads the models folder and begins to load; later ones return at once.
+    `patience` as in `Service`.
 
     Raises BadSetting, ModelUnusable if there is no such folder, UnknownModel for a name to preload that is not in it.
     """
     global _service
     with _lock:
         if _service is None:
-            _service = _start(Settings.from_environ())
+            _service = _start(Settings.from_environ(), patience)
         return _service
 
 
@@ -67,7 +70,7 @@ def _begin_in_child() -> None:
         service()
 
 
-def _start(settings: Settings) -> Service:
+def _start(settings: Settings, patience: float) -> Service:
     coldstart.imported()
     set_up_logging(settings.debug)
     limit_openmp_spin()
@@ -75,17 +78,20 @@ def _start(settings: Settings) -> Service:
         logger.warning("WORKERS=%s: every worker holds all models in memory for itself", os.environ["WORKERS"])
     with coldstart.phase("folder", coldstart.process):
         folder = read_folder(settings.models, settings.folder_defaults)
-    service = Service(folder, prepare=partial(_pull, wanted=settings.pull))
+    service = Service(folder, prepare=partial(_prepare, pulled=settings.pull), patience=patience)
     preload = _all(folder, settings.pull) if settings.preload is None else settings.preload
     service.registry.preload([*preload, *_installed(folder, settings.installs), *settings.pull])
     _watch(service, settings)
     return service
 
 
-def _pull(config: ModelConfig, wanted: Collection[str]) -> None:
-    if config.name in wanted:
+def _prepare(config: ModelConfig, pulled: Collection[str]) -> None:
+    """What goes on beside other models' loads: it waits for a network or a disk."""
+    if config.name in pulled:
         with coldstart.phase("pull"):
             pull_model(config.name, config.root)
+    if _has_weights(config):
+        read_ahead(files_of(config.weights))
 
 
 def _watch(service: Service, settings: Settings) -> None:

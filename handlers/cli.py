@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from core.errors import CoreError
-from handlers.commands import add, bench, doctor, models, pull, serve
+from handlers.commands import add, bench, doctor, models, pack, pull, serve
 
 EPILOGUE = """\
 examples:
@@ -15,6 +15,7 @@ examples:
   warmfn add hf:OWNER/REPO/FILE.gguf      fetch any GGUF and write a YAML for it
   warmfn models                           what the folder holds, and what is wrong with it
   warmfn doctor orca                      what is wrong with a model's prompts
+  warmfn pack orca                        compute its prefixes once, so that no server has to
   warmfn serve --port 8080                serve it at http://127.0.0.1:8080/v1
 """
 
@@ -41,7 +42,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (serve, models, doctor, pull, add):
+    for command in (serve, models, doctor, pull, add, pack):
         command.add_command(commands)
     bench.add_command(commands, chosen=argv[:1] == ["bench"])
     return parser

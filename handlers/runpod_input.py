@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from core.errors import InvalidRequest
-from handlers.routes import method_of, no_route, wrong_method
+from handlers.routes import find_target, with_model, wrong_method
 
 FORMS = (
     '{"openai_route": "/v1/...", "openai_input": {...}} as RunPod\'s /openai/v1 proxy sends it, '
@@ -49,12 +49,11 @@ def _routed(route: object, body: object, method: object = None) -> tuple[str, ob
         url = urlsplit(route)
     except ValueError as error:
         raise InvalidRequest(f"the route {route!r} cannot be read: {error}", param="route") from error
-    asked, takes = str(method or ("GET" if body is None else "POST")).upper(), method_of(url.path)
-    if takes is None:
-        raise no_route(asked, url.path)
-    if method and asked != takes:
-        raise wrong_method(asked, url.path, takes)
-    return url.path, dict(parse_qsl(url.query)) if body is None else body
+    path, asked = unquote(url.path), str(method or ("GET" if body is None else "POST")).upper()
+    target = find_target(asked, path)
+    if method and asked != target.method:
+        raise wrong_method(asked, path, target.method)
+    return target.route, dict(parse_qsl(url.query)) if body is None else with_model(body, target.model)
 
 
 def _flattened(asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeAlias
 
 from core.engine.deadline import Deadline, earliest
@@ -43,12 +45,18 @@ class ReplyTooLarge(InvalidRequest):
     code = "reply_too_large"
 
 
+SAY_EVERY = 10.0
+"""Seconds between two words on a job that waits for its model."""
+
+
 def create_handler(
-    service: Service, time_limits: Mapping[str, float] | None = None
+    service: Service,
+    time_limits: Mapping[str, float] | None = None,
+    report: Callable[[Job, str], None] = lambda job, words: None,
 ) -> Callable[[Job], AsyncGenerator[Output, None]]:
     """What the SDK calls with each job: it recognizes only a function that is itself an async generator.
 
-    `time_limits` as in `Settings`.
+    `time_limits` as in `Settings`. `report` tells whoever asks for a job's status how far it is.
     """
     openers = ThreadPoolExecutor(OPENERS, thread_name_prefix="open")
 
@@ -58,7 +66,7 @@ def create_handler(
     async def handle(job: Job) -> AsyncGenerator[Output, None]:
         deadline = earliest(*(Deadline.after(seconds, name) for name, seconds in (time_limits or {}).items()))
         try:
-            reply = await _opened(openers.submit(open_reply, job, deadline))
+            reply = await _opened(openers.submit(open_reply, job, deadline), partial(_say, job, report))
             _close_after(asyncio.current_task(), reply)
             async for output in _events(reply) if reply.stream else _body(reply):
                 yield output
@@ -78,13 +86,25 @@ def _close_after(task: asyncio.Task[Any] | None, reply: Reply) -> None:
     task.add_done_callback(lambda _: reply.close())
 
 
-async def _opened(opening: Future[Reply]) -> Reply:
-    """A job that is stopped meanwhile leaves no reply behind."""
+async def _opened(opening: Future[Reply], say: Callable[[float], None]) -> Reply:
+    """Says every SAY_EVERY for how many seconds it has taken: a model that is still to be loaded may take long. A job
+    that is stopped meanwhile leaves no reply behind."""
+    coming, started = asyncio.wrap_future(opening), time.monotonic()
     try:
-        return await asyncio.wrap_future(opening)
+        while not (await asyncio.wait([coming], timeout=SAY_EVERY))[0]:
+            say(time.monotonic() - started)
+        return coming.result()
     except asyncio.CancelledError:
+        coming.cancel()
         opening.add_done_callback(_close)
         raise
+
+
+def _say(job: Job, report: Callable[[Job, str], None], seconds: float) -> None:
+    logger.info("job %s has waited %.0f s for its model", job.get("id"), seconds)
+    # Whether the proxy would take a report for the reply is not known.
+    if "openai_route" not in job["input"]:
+        report(job, f"waiting for the model to load, {seconds:.0f} s so far")
 
 
 def _close(opening: Future[Reply]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ import time
 from collections.abc import Collection
 from typing import Any
 
+from core.config.defaults import DEFAULT_SLOTS
 from core.errors import CoreError, ModelUnusable
 from core.service import Service
 from handlers import boot
@@ -23,7 +25,7 @@ JOBS_PER_SLOT = 3
 """Jobs taken for each seat of a text model: a worker that is full looks for more only once a second."""
 
 EMBEDDING_JOBS = 300
-"""Jobs taken where there is an embedding model: they are short, and are computed together."""
+"""Jobs taken by a worker that only embeds: they are short, and are computed together."""
 
 CONCURRENCY = "WARMFN_RUNPOD_CONCURRENCY"
 
@@ -71,17 +73,25 @@ def wait_for_models(service: Service, required: Collection[str]) -> None:
 
 
 def job_limit(service: Service) -> int:
-    """How many jobs to hold at once: more than are computed, so that the next is here when one ends, and no more than
-    a text model's queue takes, since a job that is refused has failed. Raises BadSetting."""
+    """How many jobs to hold at once: more than are computed, so that the next is here when one ends.
+
+    Jobs are taken unseen. Where there are models of both kinds, all of them may turn out to be chats, which would wait
+    here while another worker has nothing to do: so embeddings add no more places than the texts have. And no more jobs
+    are taken than a text model has seats and places in its queue, since a job that is refused has failed. Raises
+    BadSetting.
+    """
     if chosen := os.environ.get(CONCURRENCY, "").strip():
         if not chosen.isdecimal() or not int(chosen):
             raise BadSetting(CONCURRENCY, chosen, "give a whole number of at least 1, or nothing")
         return int(chosen)
     models = _in_state(service, "ready")
     texts = [model for model in models if model["kind"] == "text"]
-    wanted = JOBS_PER_SLOT * sum(int(model["slots"]) for model in texts) + EMBEDDING_JOBS * (len(models) > len(texts))
-    room = min((int(model["slots"] + model["max_queue"]) for model in texts), default=wanted)
-    return max(2, min(wanted, room))
+    if not models:
+        return JOBS_PER_SLOT * DEFAULT_SLOTS  # each will be loaded by its first job
+    if not texts:
+        return EMBEDDING_JOBS
+    wanted = JOBS_PER_SLOT * sum(int(model["slots"]) for model in texts) * (2 if len(models) > len(texts) else 1)
+    return min(wanted, *(int(model["slots"] + model["max_queue"]) for model in texts))
 
 
 def answer_one_token(service: Service) -> None:
@@ -93,7 +103,7 @@ def answer_one_token(service: Service) -> None:
 
 def _run(settings: Settings) -> int:
     """Take jobs until SIGTERM; those that were taken are finished."""
-    service = boot.service()
+    service = boot.service(patience=math.inf)  # nobody sends a job again that was told to come back
     from runpod import serverless  # here, since it takes seconds, and the models load meanwhile
 
     if settings.api_keys:
@@ -107,7 +117,7 @@ def _run(settings: Settings) -> int:
         answer_one_token(service)
 
     config = {
-        "handler": create_handler(service, settings.time_limits),
+        "handler": create_handler(service, settings.time_limits, serverless.progress_update),
         "return_aggregate_stream": True,
         "concurrency_modifier": lambda _: num_jobs,  # were it not constant, no job would be taken until all are done
     }

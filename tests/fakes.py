@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 import zlib
 from collections.abc import Callable
 from collections.abc import Sequence as Tokens
+from typing import Any
 
-from core.engine.batch import Batch
+from core.engine.batch import Batch, Chunk
+from core.engine.draft import DraftGovernor
+from core.engine.prefix import StoredPrefix
 from core.engine.scheduler import Scheduler
 from core.engine.sequence import Sequence, Update
 from core.engine.slots import Slots
@@ -21,22 +25,49 @@ def next_token(tokens: Tokens[int]) -> int:
     return 1 + zlib.crc32(repr(list(tokens)).encode()) % (VOCABULARY - 1)
 
 
-def completion(prompt: Tokens[int], count: int) -> list[int]:
+def reciter(tokens: Tokens[int]) -> int:
+    """A model that repeats the token of 20 places before, and says something of its own about every sixth time."""
+    token = next_token(tokens)
+    return tokens[-20] if token % 6 and len(tokens) >= 20 else token
+
+
+Model = Callable[[Tokens[int]], int]
+"""The next token after these."""
+
+
+def completion(prompt: Tokens[int], count: int, model: Model = next_token) -> list[int]:
     """What an undisturbed model generates."""
     tokens = list(prompt)
     for _ in range(count):
-        tokens.append(next_token(tokens))
+        tokens.append(model(tokens))
     return tokens[len(prompt) :]
 
 
-class FakeDecoder:
-    """A decoder with a KV cache of its own: cells hold (position, token) and the ids that read them."""
+FREE_ROWS = {1: 1.0, 17: 1.0}
+"""Seconds of a step by its rows where whatever matches is worth a draft."""
 
-    def __init__(self, *, num_cells: int = 256, max_batch: int = 16, unified: bool = True) -> None:
+
+class FakeDecoder:
+    """A decoder with a KV cache of its own: cells hold (position, token) and the ids that read them.
+
+    With a `window` no id keeps cells that its next token would not look at.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_cells: int = 256,
+        max_batch: int = 16,
+        unified: bool = True,
+        window: int | None = None,
+        model: Model = next_token,
+    ) -> None:
+        self.model = model
         self.pieces = [f"{token} ".encode() for token in range(VOCABULARY)]
         self.cells: list[tuple[int, int, set[int]]] = []
         self.num_cells = num_cells
         self.unified = unified
+        self.window = window
         self.max_batch = max_batch
         self.batches: list[Batch] = []
         self.opened: set[Sequence] = set()
@@ -45,8 +76,26 @@ class FakeDecoder:
     def held(self, seq_id: int) -> list[int]:
         """The tokens of an id, by position; positions must have no holes and no doubles."""
         cells = sorted((position, token) for position, token, readers in self.cells if seq_id in readers)
-        assert [position for position, _ in cells] == list(range(len(cells)))
+        positions = [position for position, _ in cells]
+        assert positions == list(range(positions[0], positions[-1] + 1) if positions else [])
+        assert self.window or not positions or positions[0] == 0
         return [token for _, token in cells]
+
+    def first(self, seq_id: int) -> int:
+        return min((position for position, _, readers in self.cells if seq_id in readers), default=-1)
+
+    def save(self, seq_id: int) -> bytearray:
+        return bytearray(pickle.dumps((self.first(seq_id), self.held(seq_id))))
+
+    def restore(self, seq_id: int, prefix: StoredPrefix) -> bool:
+        assert not self.held(seq_id), "the target of a restore must be empty"
+        state = prefix.read()
+        if state is None:
+            return False
+        first, tokens = pickle.loads(state)
+        self.cells += [(first + offset, token, {seq_id}) for offset, token in enumerate(tokens)]
+        assert len(self.cells) <= self.num_cells, "the KV pool is over-full"
+        return True
 
     def open(self, seq: Sequence) -> None:
         assert seq not in self.opened
@@ -54,6 +103,13 @@ class FakeDecoder:
 
     def close(self, seq: Sequence) -> None:
         self.opened.discard(seq)
+
+    def slide(self, seq_id: int, length: int) -> None:
+        """Drop what no later token looks at."""
+        for position, _, readers in self.cells:
+            if self.window and position <= length - self.window:
+                readers.discard(seq_id)
+        self.cells = [cell for cell in self.cells if cell[2]]
 
     def keep(self, seq_id: int, num_tokens: int) -> None:
         for position, _, readers in self.cells:
@@ -70,7 +126,7 @@ class FakeDecoder:
             else:
                 self.cells.append((position, token, {target}))
 
-    def decode(self, batch: Batch) -> list[int]:
+    def decode(self, batch: Batch) -> list[list[int]]:
         assert 0 < batch.num_tokens <= self.max_batch, "over-full batch"
         self.batches.append(batch)
         sampled = []
@@ -78,16 +134,45 @@ class FakeDecoder:
             seq_id = chunk.seq.slot_id
             assert seq_id is not None, "a row of an unclaimed slot"
             assert chunk.seq in self.opened
-            assert len(self.held(seq_id)) == chunk.start, "wrong position"
-            for position in range(chunk.start, chunk.end):
-                self.cells.append((position, chunk.seq.tokens[position], {seq_id}))
+            held = len(self.held(seq_id))
+            assert max(self.first(seq_id), 0) + held == chunk.start, "wrong position"
+            assert held >= min(chunk.start, (self.window or chunk.start) - 1), "a hole in the window"
+            assert chunk.start + chunk.num_tokens <= chunk.seq.num_reserved, "beyond what is reserved"
+            for position, token in enumerate((*chunk.seq.tokens[chunk.start : chunk.end], *chunk.draft), chunk.start):
+                self.cells.append((position, token, {seq_id}))
             assert len(self.cells) <= self.num_cells, "the KV pool is over-full"
-            if chunk.wants_token:
-                sampled.append(next_token(self.held(seq_id)))
+            sampled.append(self._sample(chunk, seq_id) if chunk.wants_token else [])
+            self.slide(seq_id, chunk.end)
         if self.fail_next:
             fail, self.fail_next = self.fail_next, None
             fail()
         return sampled
+
+    def _sample(self, chunk: Chunk, seq_id: int) -> list[int]:
+        sampled = [self._next(seq_id, chunk.end)]
+        for end, token in enumerate(chunk.draft, chunk.end + 1):
+            if sampled[-1] != token:
+                break
+            sampled.append(self._next(seq_id, end))
+        return sampled
+
+    def _next(self, seq_id: int, end: int) -> int:
+        """What follows the id's tokens before position `end`, as far as the window sees them."""
+        held = self.held(seq_id)[: end - max(self.first(seq_id), 0)]
+        return self.model(held[-self.window :] if self.window else held)
+
+
+class Stored:
+    """A prefix outside the cache, as a FakeDecoder gives it away; of a sliding window only from `first` on."""
+
+    def __init__(self, tokens: Tokens[int], *, first: int = 0, is_damaged: bool = False) -> None:
+        self.tokens = list(tokens)
+        self.num_reads = 0
+        self._state = None if is_damaged else bytearray(pickle.dumps((first, self.tokens[first:])))
+
+    def read(self) -> bytearray | None:
+        self.num_reads += 1
+        return self._state
 
 
 def fail_decode() -> None:
@@ -118,9 +203,9 @@ class Listener:
         return "".join(update.text for update in self.updates)
 
 
-def sequence(prompt: Tokens[int], max_tokens: int = 4) -> tuple[Sequence, Listener]:
+def sequence(prompt: Tokens[int], max_tokens: int = 4, **options: Any) -> tuple[Sequence, Listener]:
     listener = Listener()
-    return Sequence(list(prompt), max_tokens, listener, end_tokens=frozenset({END})), listener
+    return Sequence(list(prompt), max_tokens, listener, **{"end_tokens": frozenset({END})} | options), listener
 
 
 def make_scheduler(
@@ -131,9 +216,23 @@ def make_scheduler(
     max_prefill_beside: int = 8,
     min_copy: int = 1,
     max_scores: int | None = None,
+    governor: DraftGovernor | None = None,
 ) -> Scheduler:
-    slots = Slots(decoder, num_slots=num_slots, num_holders=num_holders, num_cells=decoder.num_cells, min_copy=min_copy)
-    return Scheduler(slots, max_batch=decoder.max_batch, max_prefill_beside=max_prefill_beside, max_scores=max_scores)
+    slots = Slots(
+        decoder,
+        num_slots=num_slots,
+        num_holders=num_holders,
+        num_cells=decoder.num_cells,
+        min_copy=min_copy,
+        window=decoder.window,
+    )
+    return Scheduler(
+        slots,
+        max_batch=decoder.max_batch,
+        max_prefill_beside=max_prefill_beside,
+        max_scores=max_scores,
+        governor=governor,
+    )
 
 
 def text_of(tokens: Tokens[int]) -> str:

@@ -19,7 +19,7 @@ POLL_SECONDS = 0.5
 
 @dataclass
 class Post:
-    """One part of a stream, or the result, of one job."""
+    """One part of a stream, a word on the progress, or the result, of one job."""
 
     kind: str
     body: Any
@@ -115,7 +115,9 @@ class RunpodQueue:
             if kind == "stream" and self.failures:
                 self.failures -= 1
                 return False
-            self.posts[job_id].append(Post(kind, json.loads(text), time.monotonic()))
+            body = json.loads(text)
+            kind = "progress" if body.get("status") == "IN_PROGRESS" else kind
+            self.posts[job_id].append(Post(kind, body, time.monotonic()))
             self._news.notify_all()
         return True
 

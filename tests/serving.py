@@ -28,6 +28,7 @@ LIMITS = Limits(
     min_copy=1,
     max_batch=16,
     max_scores=None,
+    max_drafted=0,
     default_max_tokens=10,
     max_queue=2,
 )
@@ -60,6 +61,7 @@ class FakeModel:
     """One token for each byte of text."""
 
     can_cut_memory = True
+    attention_window = None
     adds_bos = True
     bos = 999
     end_tokens = frozenset({END})
@@ -91,7 +93,7 @@ class SlowDecoder(FakeDecoder):
         self.gate = threading.Event()
         self.gate.set()
 
-    def decode(self, batch: Any) -> list[int]:
+    def decode(self, batch: Any) -> list[list[int]]:
         self.gate.wait(10)
         return super().decode(batch)
 

@@ -26,12 +26,12 @@ ONLY_IN = {
 
 LAYERS = [
     ("core.errors",),
-    ("core.coldstart", "core.engine", "core.host", "core.compute", "core.gguf"),
-    ("core.config", "core.prompt", "core.store", "core.speed", "core.inbox", "core.schema"),
+    ("core.coldstart", "core.engine", "core.host", "core.compute", "core.gguf", "core.line", "core.readahead"),
+    ("core.config", "core.packs", "core.prompt", "core.store", "core.speed", "core.inbox", "core.schema"),
     ("core.llama", "core.coalesce", "core.metrics"),
-    ("core.loader", "core.registry", "core.reply", "core.runners", "core.watch"),
+    ("core.loader", "core.outcome", "core.registry", "core.reply", "core.runners", "core.watch"),
     ("core.catalog",),
-    ("core.service", "core.doctor"),
+    ("core.service", "core.doctor", "core.packer"),
     ("handlers", "bench"),
 ]
 """From the ground up: a module imports its own layer and those below."""

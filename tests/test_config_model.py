@@ -70,6 +70,11 @@ def test_flash_attention_is_a_word_or_a_boolean(text: str | bool, setting: str) 
     assert config(flash_attention=text).flash_attention == setting
 
 
+@pytest.mark.parametrize(("text", "setting"), [("off", False), ("false", False), ("on", True), (False, False)])
+def test_prompt_lookup_is_switched_off_by_a_word_or_a_boolean(text: str | bool, setting: bool) -> None:
+    assert config(prompt_lookup=text).prompt_lookup is setting
+
+
 def test_parallel_in_options_sets_slots_unless_slots_are_given() -> None:
     assert config(options=["use_jinja:true", "parallel:4"]).slots == 4
     assert config(options=["parallel:4"], slots="2").slots == 2

@@ -118,3 +118,29 @@ def test_a_crash_of_the_thread_resolves_every_request_and_says_why(caplog: pytes
     with pytest.raises(DecodeFailed, match="a bug"):
         engine.submit(sequence(range(4))[0])
     assert "the engine stopped" in caplog.text
+
+
+def test_an_errand_is_run_on_the_engines_thread_once_nothing_runs() -> None:
+    decoder = FakeDecoder()
+    engine = Engine(decoder, make_scheduler(decoder))
+    seq, listener = sequence(range(5), 6)
+    engine.submit(seq)
+    found = engine.call(lambda: (threading.current_thread().name, listener.ended))
+    engine.start()
+    assert found.result(5) == ("engine", True)
+    failed = engine.call(lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        failed.result(5)
+    engine.compute([1, 2, 3])
+    engine.close()
+    assert len(decoder.batches) == 7
+
+
+def test_an_errand_that_comes_too_late_is_told_so() -> None:
+    decoder = FakeDecoder()
+    engine = Engine(decoder, make_scheduler(decoder))
+    waiting = engine.call(lambda: None)
+    engine.close()
+    for found in (waiting, engine.call(lambda: None)):
+        with pytest.raises(ShuttingDown):
+            found.result(0)

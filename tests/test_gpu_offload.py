@@ -9,6 +9,7 @@ import llama_cpp.llama_cpp as lib
 import pytest
 
 from core.config.model import ModelConfig
+from core.engine.draft import MAX_DRAFTED
 from core.errors import ModelUnusable
 from core.gguf.footprint import Footprint, Work, measure
 from core.gguf.header import ArrayInfo, GgufHeader, TensorInfo
@@ -43,26 +44,26 @@ def header(*, blocks: int = 4, block: int = 100 * MIB, output: int = 50 * MIB, t
 
 
 def test_a_part_is_its_weights_and_its_share_of_the_cache() -> None:
-    found = measure(header(), Work(cells=1000, rows=512, seqs=8, flash_attention=True))
+    found = measure(header(), Work(cells=1000, rows=512, outputs=8, flash_attention=True))
     per_block = 8 * (64 + 64) * 2 * 1000
     assert found.parts == (*[100 * MIB + per_block] * 4, 50 * MIB)
 
 
 def test_the_token_table_is_on_the_card_only_where_it_is_the_output_too() -> None:
-    work = Work(cells=0, rows=1, seqs=1, flash_attention=True)
+    work = Work(cells=0, rows=1, outputs=1, flash_attention=True)
     assert measure(header(tied=True), work).parts[-1] == measure(header(), work).parts[-1] == 50 * MIB
 
 
 def test_blocks_that_lie_in_another_file_count_as_the_largest_here() -> None:
     whole = header()
     first = GgufHeader(3, whole.metadata, {}, tuple(t for t in whole.tensors if not t.name.startswith("blk.3")), 0)
-    work = Work(cells=0, rows=1, seqs=1, flash_attention=True)
+    work = Work(cells=0, rows=1, outputs=1, flash_attention=True)
     assert measure(first, work).parts == measure(whole, work).parts
 
 
 @pytest.mark.weights
 @pytest.mark.parametrize(
-    ("cells", "seqs", "rows", "flash", "taken"),
+    ("cells", "outputs", "rows", "flash", "taken"),
     [
         (4096, 4, 512, True, 17.51),
         (16384, 8, 512, True, 29.51),
@@ -71,11 +72,11 @@ def test_blocks_that_lie_in_another_file_count_as_the_largest_here() -> None:
     ],
 )
 def test_a_pass_is_estimated_above_what_llama_cpp_takes_and_not_much(
-    models_folder: Path, cells: int, seqs: int, rows: int, flash: bool, taken: float
+    models_folder: Path, cells: int, outputs: int, rows: int, flash: bool, taken: float
 ) -> None:
     """`taken` is the MiB that llama.cpp 0.5.0 said it reserves for SmolLM2 on a CPU."""
     header = read_header(models_folder / "SmolLM2-135M-Instruct.Q4_1.gguf")
-    estimate = measure(header, Work(cells=cells, rows=rows, seqs=seqs, flash_attention=flash)).compute / MIB
+    estimate = measure(header, Work(cells=cells, rows=rows, outputs=outputs, flash_attention=flash)).compute / MIB
     assert taken <= estimate <= 1.2 * taken
 
 
@@ -209,10 +210,11 @@ def test_without_a_gpu_the_cpu_computes_and_a_yaml_that_wants_one_is_told(layers
 def test_a_context_is_held_to_what_it_cannot_do_without(tmp_path: Path) -> None:
     chat = read_header(write_gguf(tmp_path / "chat.gguf"))
     encoder = read_header(write_gguf(tmp_path / "bert.gguf", "bert"))
-    assert least_work(config(context_size=None), chat) == Work(cells=8192, rows=512, seqs=8, flash_attention=True)
-    assert least_work(config(kv="split", slots="3", holders="1", flash_attention="off"), chat) == Work(
-        cells=4000, rows=512, seqs=4, flash_attention=False
+    assert least_work(config(context_size=None), chat) == Work(
+        cells=8192, rows=512, outputs=8 + MAX_DRAFTED, flash_attention=True
     )
+    split = config(kv="split", slots="3", holders="1", flash_attention="off", prompt_lookup="off")
+    assert least_work(split, chat) == Work(cells=4000, rows=512, outputs=4, flash_attention=False)
     assert least_work(config(), encoder).rows == 1000
 
 

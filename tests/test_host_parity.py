@@ -81,6 +81,12 @@ TABLE = [
     Row("embeddings, no model named", but(EMBEDDING, model=None), "no model was named: embedder answers"),
     Row("unknown parameter", but(CHAT, tempreture=1), "did you mean 'temperature'?"),
 
+    Row("model in the path", replace(COMPLETION, route="/v1/engines/writer/completions"), "Paris"),
+    Row("model in the path alone", replace(but(EMBEDDING, model=None), route="/engines/embedder/embeddings"), "index"),
+    Row("two models", replace(but(CHAT, model="a"), route="/v1/engines/b/chat/completions"), "name one", 400),
+    Row("unknown model in the path", replace(but(CHAT, model=None), route="/v1/engines/a b/chat/completions"),
+        "model_not_found", 404),
+
     Row("unknown model", but(CHAT, model="nope"), "model_not_found", 404),
     Row("unknown model in a stream", but(CHAT, model="nope", **STREAM), "model_not_found", 404),
     Row("unknown model asked for", Ask("/v1/models/nope"), "model_not_found", 404),
@@ -95,6 +101,8 @@ TABLE = [
     Row("unknown route, GET", Ask("/v1/nope"), "unknown_url", 404),
     Row("GET to a route of POST", Ask(CHAT.route, method="GET"), "this route takes POST", 405),
     Row("POST to a route of GET", Ask("/v1/models", {}, method="POST"), "this route takes GET", 405),
+    Row("GET to a model in the path", Ask("/v1/engines/writer/completions", method="GET"), "takes POST", 405),
+    Row("no route of a model", Ask("/v1/engines/writer/edits", {}), "unknown_url", 404),
     Row("method of no route", Ask("/v1/models", method="DELETE"), "this route takes GET", 405),
 
     # The first tells how fast prompts are read, by which the second is refused.

@@ -130,6 +130,7 @@ def test_an_unknown_parameter_is_accepted_with_a_warning_that_suggests_the_right
     [
         ({"temperature": "hot"}, "temperature"),
         ({"messages": "hi"}, "messages"),
+        ({"messages": []}, "messages"),
         ({"messages": [{"role": 1, "content": "x"}]}, "messages.0.role"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages.0.content.0.type"),
         ({"max_tokens": -2}, "max_tokens"),
@@ -160,6 +161,9 @@ def test_what_is_not_json_or_too_large_or_elsewhere_gets_its_own_status(client: 
     assert error(client.post("/v1/chat/completions", json={**CHAT, "model": "x"}))["code"] == "model_not_found"
     assert error(client.get("/v1/chat/completions"))["code"] == "method_not_allowed"
     assert error(client.get("/v1/nope"))["code"] == "unknown_url"
+    assert client.head("/v1/models").status_code == 200
+    for method, path in (("POST", "/health"), ("OPTIONS", "/v1/completions"), ("PROPFIND", "/v1/models")):
+        assert error(client.request(method, path))["code"] == "method_not_allowed"
     assert client.get("/v1/models/x").status_code == 404
     assert "cannot embed" in error(client.post("/v1/embeddings", json={"model": "fake", "input": "x"}))["message"]
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.small_gguf import write_gguf
+from tests.web import Web
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILES = ("Dockerfile.cpu", "Dockerfile.gpu")
@@ -33,6 +41,68 @@ def test_the_compose_file_follows_the_compose_specification() -> None:
 def test_both_images_run_in_the_same_way() -> None:
     cpu, gpu = ((ROOT / name).read_text().partition("PYTHONUNBUFFERED")[2] for name in DOCKERFILES)
     assert cpu == gpu
+
+
+@pytest.mark.parametrize("name", DOCKERFILES)
+def test_a_change_of_the_code_leaves_packages_and_models_as_they_are(name: str) -> None:
+    text = (ROOT / name).read_text()
+    [packages] = re.findall(r"^FROM base AS packages$(.*?)^FROM ", text, re.MULTILINE | re.DOTALL)
+    copied = [source for line in re.findall(r"^COPY (.*)$", packages, re.MULTILINE) for source in line.split()[:-1]]
+    assert set(copied) == {
+        *("constraints.txt", "pyproject.toml", "scripts/install_packages.sh"),
+        *("--from=llama-wheel", "/wheels"),
+    }
+    *_, image = text.split("\nFROM base\n")
+    large = [line for line in image.splitlines() if "--from=packages" in line or "--from=models" in line]
+    assert all(line.startswith("COPY --link ") for line in large)
+    assert image.splitlines()[-1] == large[-1], "the models are the last layer"
+
+
+def bake(folder: Path, *models: str) -> None:
+    """Into folder/baked, from the examples and the cache beside it."""
+    (folder / "baked").mkdir()
+    environ = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = [ROOT / "scripts/bake_models.sh", folder / "examples", folder / "kept", folder / "baked", *models]
+    subprocess.run(command, env=environ, check=True, stdout=subprocess.DEVNULL)
+
+
+def test_what_was_fetched_for_one_image_is_not_fetched_for_the_next(tmp_path: Path) -> None:
+    examples, source = tmp_path / "examples", tmp_path / "one.gguf"
+    examples.mkdir()
+    write_gguf(source)
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    file = {"source": f"file:{source}", "sha256": digest}
+    entry = {"description": "a model", "license": "MIT", "files": [file]}
+    (examples / "gallery.yaml").write_text(json.dumps({"one": entry}))
+    (examples / "one.yaml").write_text("parameters: {model: one.gguf}")
+    (examples / "a.tmpl").write_text("{{.Input}}")
+    bake(tmp_path, "one")
+    shutil.rmtree(tmp_path / "baked")
+    source.unlink()
+    bake(tmp_path, "one")
+    baked = {path.name for path in (tmp_path / "baked").iterdir() if not path.name.startswith(".")}
+    assert baked == {"gallery.yaml", "one.yaml", "a.tmpl", "one.gguf"}
+
+
+def test_a_model_by_its_address_is_fetched_once_and_its_yaml_written_anew(tmp_path: Path) -> None:
+    weights = write_gguf(tmp_path / "one.gguf").read_bytes()
+    (tmp_path / "examples").mkdir()
+    with Web({"/one.gguf": weights}) as web:
+        bake(tmp_path, f"{web.url}/one.gguf")
+        shutil.rmtree(tmp_path / "baked")
+        [config] = tmp_path.glob("kept/*/one.yaml")
+        config.write_text("by an older version")
+        bake(tmp_path, f"{web.url}/one.gguf")
+        assert len(web.ranges()) == 1
+    assert (tmp_path / "baked/one.gguf").read_bytes() == weights
+    assert "older" not in (tmp_path / "baked/one.yaml").read_text()
+
+
+def test_an_image_without_models_has_all_that_is_needed_to_pull_some(tmp_path: Path) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "models")
+    bake(tmp_path)
+    baked = {path.name for path in (tmp_path / "baked").iterdir()}
+    assert {"gallery.yaml", "smollm2-135m-instruct.yaml", "phi-2-chat.tmpl"} <= baked
 
 
 @pytest.mark.parametrize("name", DOCKERFILES)

@@ -135,13 +135,15 @@ def test_without_a_driver_the_gpu_image_computes_on_the_cpu_and_says_so(
 def image(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """/opt/warmfn as the images' stages make it, from a copy of what .dockerignore admits."""
     folder = tmp_path_factory.mktemp("image")
-    source = folder / "build"
+    source, venv, code = (folder / name for name in ("build", "venv", "code"))
     for name in ("bench", "core", "handlers", "scripts"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "results"))
     for name in ("constraints.txt", "pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, source)
-    command = [str(source / "scripts/install_venv.sh"), str(folder / "venv"), str(wheel.parent)]
-    subprocess.run(command, env=os.environ | {"PYTHON": sys.executable}, check=True)
+    environ = os.environ | {"PYTHON": sys.executable}
+    subprocess.run([source / "scripts/install_packages.sh", venv, wheel.parent], env=environ, check=True)
+    subprocess.run([source / "scripts/install_warmfn.sh", venv, code], check=True)
+    shutil.copytree(code / venv.relative_to("/"), venv, dirs_exist_ok=True)
     shutil.rmtree(source)
     return folder
 
@@ -150,13 +152,15 @@ def image(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_image_serves_the_model_that_is_baked_into_it(image: Path, models_folder: Path) -> None:
     models = image / "models"
     models.mkdir()
-    shutil.copy(models_folder / "SmolLM2-135M-Instruct.Q4_1.gguf", models)
     environ = os.environ | {
         "PATH": f"{image / 'venv/bin'}:{os.environ['PATH']}",
         "MODELS_PATH": str(models),
         "PORT": "0",
     }
-    bake = [ROOT / "scripts/bake_models.sh", ROOT / "models", models, "smollm2-135m-instruct"]
+    kept = image / "kept"
+    bake = [ROOT / "scripts/bake_models.sh", ROOT / "models", kept, models, "smollm2-135m-instruct"]
+    (kept / bake[-1]).mkdir(parents=True)
+    shutil.copy(models_folder / "SmolLM2-135M-Instruct.Q4_1.gguf", kept / bake[-1])
     subprocess.run(bake, env=environ, check=True)
     command = [image / "venv/bin/python", "-m", "handlers.start"]
     with subprocess.Popen(command, env=environ, cwd=image, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:

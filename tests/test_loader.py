@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from core import coldstart
 from core.config.model import ModelConfig
 from core.errors import ModelUnusable
 from core.loader import Loaded, Loader
@@ -18,7 +19,7 @@ from tests.test_registry import FakeRunner
 def loaded(loader: Loader, *names: str) -> dict[str, Future[Loaded]]:
     futures: dict[str, Future[Loaded]] = {name: Future() for name in names}
     for name, future in futures.items():
-        loader.start(fake_config(name), future)
+        loader.start(fake_config(name), future, coldstart.asked())
     return futures
 
 
@@ -84,8 +85,9 @@ def test_a_fallback_is_loaded_before_those_that_wait() -> None:
         return FakeRunner(config)
 
     loader, futures = Loader(load, prepare), (Future[Loaded](), Future[Loaded]())
-    loader.start(fake_config("a", context_size=13), futures[0], fallback=fake_config("a", context_size=10))
-    loader.start(fake_config("b", context_size=10), futures[1])
+    fallback = fake_config("a", context_size=10)
+    loader.start(fake_config("a", context_size=13), futures[0], coldstart.asked(), fallback=fallback)
+    loader.start(fake_config("b", context_size=10), futures[1], coldstart.asked())
     assert "13 is too much" in (futures[0].result(5).complaint or "")
     assert futures[1].result(5).complaint is None
     assert order == [("a", 13), ("a", 10), ("b", 10)]

@@ -28,6 +28,8 @@ class FakeRunner:
         self.config = config
         self.is_idle = True
         self.is_closed = False
+        self.may_adopt = threading.Event()
+        self.may_adopt.set()
 
     def warm(self) -> None: ...
 
@@ -36,6 +38,8 @@ class FakeRunner:
             return False
         if config.system_prompt == "bad":
             raise ModelUnusable("a bad prompt")
+        self.may_adopt.wait(5)
+        assert not self.is_closed, "it works on what was freed"
         self.config = config
         return True
 
@@ -91,6 +95,23 @@ def test_a_change_of_manners_needs_no_load(models: Models) -> None:
     models.registry.update(folder(model(context_size=10, system_prompt="Be brief.")))
     assert eventually(lambda: models.use().config.system_prompt == "Be brief.")
     assert models.use() is runner
+
+
+def test_requests_come_and_go_while_a_model_takes_on_new_manners(models: Models) -> None:
+    runner = models.use()
+    runner.may_adopt.clear()
+    models.registry.update(folder(model(context_size=10, system_prompt="Be brief.")))
+    assert eventually(lambda: models.registry._adopting.locked())
+    assert models.use() is runner
+    assert models.registry.status("a").state == "ready"
+    closing = threading.Thread(target=models.registry.close)
+    closing.start()
+    closing.join(0.1)
+    assert not runner.is_closed
+    runner.may_adopt.set()
+    closing.join(5)
+    assert runner.is_closed
+    assert runner.config.system_prompt == "Be brief."
 
 
 def test_an_idle_model_is_replaced_and_the_old_one_closed(models: Models) -> None:

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
+from core.config.model import ModelConfig
+from core.engine.draft import MAX_DRAFTED
+from core.engine.step_cost import StepCost
+from core.runners.text_llama import plan_limits
+from tests.fakes import FREE_ROWS, reciter
 from tests.serving import LIMITS, FakeService
 
 
@@ -14,3 +24,39 @@ def test_penalties_look_back_no_further_than_the_context(asked: int, used: int) 
     seq = runner.submit(runner.token_prompt([1]), lambda update: None, max_tokens=1, repeat_last_n=asked)
     service.close()
     assert seq.sampling.repeat_last_n == used
+
+
+@pytest.mark.parametrize(
+    ("values", "can_cut", "max_drafted"),
+    [
+        ({}, True, MAX_DRAFTED),
+        ({"prompt_lookup": "on"}, True, MAX_DRAFTED),
+        ({"prompt_lookup": "off"}, True, 0),
+        ({}, False, 0),  # a recurrent state cannot forget a draft that was wrong
+        ({"parameters": {"batch": 8}}, True, 7),
+        ({"parameters": {"batch": 1}}, True, 0),
+    ],
+)
+def test_drafts_are_made_unless_switched_off_or_impossible(
+    values: dict[str, Any], can_cut: bool, max_drafted: int
+) -> None:
+    config = ModelConfig(name="m", root=Path("/nowhere"), **values)
+    facts = {"context_train": 512, "num_heads": 9, "kv_bytes_per_token": 1, "is_offloaded": False}
+    model: Any = SimpleNamespace(**facts, can_cut_memory=can_cut)
+    assert plan_limits(config, model, None).max_drafted == max_drafted
+
+
+def test_drafts_are_told_in_the_reply_and_counted_in_the_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "core.engine.draft.measure_step_cost", lambda *_, unified, **__: StepCost(FREE_ROWS, unified=unified)
+    )
+    service = FakeService(limits=replace(LIMITS, max_drafted=8))
+    service.decoder.model = reciter
+    ask = {"model": "fake", "prompt": list(range(1, 21)), "max_tokens": 40}
+    [body] = service.open("completions", ask)
+    metrics = service.metrics.text().decode()
+    service.close()
+    drafted, accepted = body["timings"]["draft_n"], body["timings"]["draft_n_accepted"]
+    assert 0 < accepted < drafted
+    assert f'warmfn_drafted_tokens_total{{model="fake"}} {drafted}.0' in metrics
+    assert f'warmfn_accepted_tokens_total{{model="fake"}} {accepted}.0' in metrics

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 import logging
+import math
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -236,18 +237,45 @@ def test_a_job_that_is_stopped_during_an_acknowledgement_frees_its_slot(service:
     assert len(service.decoder.batches) < num_warm + 10
 
 
+class Slow(FakeService):
+    """Its model is loaded when the test says so."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.asked, self.may_load = threading.Event(), threading.Event()
+
+    def _make(self, config: ModelConfig) -> TextRunner:
+        self.asked.set()
+        self.may_load.wait(10)
+        return super()._make(config)
+
+
 def test_a_job_that_is_stopped_while_its_model_loads_leaves_nothing() -> None:
-    may_load, asked = threading.Event(), threading.Event()
-
-    class Slow(FakeService):
-        def _make(self, config: ModelConfig) -> TextRunner:
-            asked.set()
-            may_load.wait(10)
-            return super()._make(config)
-
     service = Slow()
-    cancelled(service, STREAM, before=asked.is_set)
-    may_load.set()
+    cancelled(service, STREAM, before=service.asked.is_set)
+    service.may_load.set()
     assert eventually(lambda: service.runner.is_idle)
     assert len(service.decoder.batches) < 60
+    service.close()
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_reported"),
+    [(CHAT, True), ({"openai_route": "/v1/chat/completions", "openai_input": CHAT}, False)],
+)
+def test_a_job_that_waits_for_its_model_says_so_until_it_is_there(
+    monkeypatch: pytest.MonkeyPatch, asked: Any, is_reported: bool
+) -> None:
+    monkeypatch.setattr("handlers.runpod_jobs.SAY_EVERY", 0.02)
+    service, reports = Slow(patience=math.inf), []
+    threading.Timer(0.2, service.may_load.set).start()
+
+    async def run() -> list[Any]:
+        handler = create_handler(service, report=lambda job, words: reports.append((job["id"], words)))
+        return [output async for output in handler({"id": "1", "input": asked})]
+
+    [body] = asyncio.run(run())
+    assert body["choices"]
+    assert bool(reports) == is_reported
+    assert {(job, words[:29]) for job, words in reports} <= {("1", "waiting for the model to load")}
     service.close()

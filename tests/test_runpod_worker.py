@@ -272,12 +272,18 @@ def test_more_jobs_are_taken_than_there_are_slots_and_no_more_than_the_queue_hol
     assert job_limit(service) == 50
 
 
-def test_embeddings_want_many_jobs_at_once(service: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = [{"id": "embedder", "state": "ready", "kind": "embedding"}]
+def test_embeddings_want_many_jobs_and_beside_texts_as_many_as_those(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[dict[str, Any]] = []
     monkeypatch.setattr(service.catalog, "models", lambda: {"data": loaded})
+    assert job_limit(service) == 12, "nothing is loaded yet: 3 for each of 4 slots"
+    loaded.append({"id": "embedder", "state": "ready", "kind": "embedding"})
     assert job_limit(service) == 300
     loaded.append({"id": "writer", "state": "ready", "kind": "text", "slots": 4, "max_queue": 64})
-    assert job_limit(service) == 68, "one more for the text model would be refused, and fail"
+    assert job_limit(service) == 24
+    loaded.append({"id": "terse", "state": "ready", "kind": "text", "slots": 4, "max_queue": 6})
+    assert job_limit(service) == 10, "one more for this model would be refused, and fail"
 
 
 @pytest.mark.parametrize("value", ["0", "many", "-1"])

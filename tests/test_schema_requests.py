@@ -141,7 +141,13 @@ def test_the_list_of_models_is_filtered_with_go_s_expressions() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{"prompt": "a\ud800"}, {"prompt": ["b", "\udc00"]}, {"prompt": "c", "user": "\ud83d"}]
+    "body",
+    [
+        {"prompt": "a\ud800"},
+        {"prompt": ["b", "\udc00"]},
+        {"prompt": "c", "user": "\ud83d"},
+        {"prompt": "d", "metadata": {"e": [{"\ud83d": 1}]}},
+    ],
 )
 def test_half_a_character_is_refused_and_named(body: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest, match=r"half of a character, \\ud"):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from core.engine.batch import Batch, Chunk
@@ -44,3 +46,14 @@ def test_a_rate_follows_a_change_of_load_within_about_ten_steps() -> None:
     for _ in range(10):
         speed.observe(batch(1), 0.1)
     assert speed.decode == pytest.approx(10, rel=0.15)
+
+
+def test_drafts_make_a_step_longer_and_are_no_measure_of_the_rate_without_them() -> None:
+    speed = Speed()
+    speed.observe(batch(1), 0.01)
+    [chunk] = batch(1).chunks
+    drafting = Batch((replace(chunk, draft=(5,) * 8),), slowdown=2.5)
+    assert speed.step_seconds(drafting) == pytest.approx(0.025)
+    speed.observe(drafting, 0.025)
+    assert speed.decode == pytest.approx(100)
+    assert speed.prefill is None

@@ -10,6 +10,7 @@ from core.config.backends import check_weights
 from core.config.entry import Entry
 from core.config.model import ModelConfig
 from core.config.notices import notices
+from core.config.prefixes import with_texts
 from core.config.problem import ConfigFault, NotPulled, Problem, Severity
 from core.config.spelling import misspelt_keys
 from core.config.templates import KINDS, Finding, TemplateFolder
@@ -36,7 +37,10 @@ def check(entry: Entry, config: ModelConfig) -> tuple[ModelConfig, list[Problem]
     )
     templates, findings = folder.resolve({kind: text for kind in KINDS if (text := entry.written(("template", kind)))})
     told = [_problem(entry, finding) for finding in findings]
-    config = config.model_copy(update={"templates": templates, "weights_state": _state(config)})
+    prefixes, unread = with_texts(config.prefixes, config.root)
+    told += [entry.problem(("prefixes", index, "file"), message, "warning") for index, message in unread]
+    found = {"templates": templates, "weights_state": _state(config), "prefixes": prefixes}
+    config = config.model_copy(update=found)
     return config, [*_warnings(entry, config), *told, *problems]
 
 
@@ -58,11 +62,23 @@ def _state(config: ModelConfig) -> WeightsState | None:
 def _warnings(entry: Entry, config: ModelConfig) -> Iterator[Problem]:
     for key, message in (*notices(entry.values), *misspelt_keys(entry.values), *unused_texts(config)):
         yield entry.problem(key, message, "warning")
+    yield from _of_packs(entry, config)
     others = (file for file in config.download_files if file.filename != config.parameters.model)
     if absent := [file for file in others if not os.path.exists(config.root / file.filename)]:
         names = ", ".join(file.filename for file in absent)
         message = f"{names}: not fetched at start: run `warmfn pull {' '.join(file.uri for file in absent)}`"
         yield entry.problem(("download_files",), message, "warning")
+
+
+def _of_packs(entry: Entry, config: ModelConfig) -> Iterator[Problem]:
+    if config.prefixes and config.embeddings:
+        yield entry.problem(("prefixes",), "a model that embeds has no prompts: remove them", "warning")
+    if config.prompt_cache_all and not config.prompt_cache_path:
+        message = "no pack is written without a folder for them: name one in prompt_cache_path"
+        yield entry.problem(("prompt_cache_all",), message, "warning")
+    if config.prompt_cache_path and os.path.isfile(config.root / config.prompt_cache_path):
+        message = "this is a file, perhaps a cache of LocalAI's own, and prefix packs need a folder: give another name"
+        yield entry.problem(("prompt_cache_path",), message, "warning")
 
 
 def _problem(entry: Entry, finding: Finding) -> Problem:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_va
 
 from core.config.function import Function
 from core.config.parameters import Parameters
+from core.config.prefixes import Prefix
 from core.config.scalars import (
     Bool,
     Card,
@@ -114,14 +115,20 @@ class ModelConfig(BaseModel, frozen=True):
     default_max_tokens: Count = None
     max_queue: NotNegative | None = None
     normalize: Bool | None = None
+    prompt_lookup: Bool | None = None
+    """False switches off drafts from the request's own text, which are made where they pay (`core.engine.draft`)."""
+
+    prefixes: tuple[Prefix, ...] = ()
+    prompt_cache_path: Annotated[InsideFolder, AfterValidator(lambda path: path or None)] | None = None
+    """A folder of packs (`core.packs`); None is the one beside the weights."""
+    prompt_cache_all: Bool | None = None
+    prompt_cache_ro: Bool | None = None
+    prompt_cache_mb: Count = None
 
     grammar: str | None = None
     mmproj: InsideFolder | None = None
     draft_model: str | None = None
     n_draft: Int | None = None
-    prompt_cache_path: str | None = None
-    prompt_cache_all: Bool | None = None
-    prompt_cache_ro: Bool | None = None
     cache_type_k: str | None = None
     cache_type_v: str | None = None
     rope_scaling: str | None = None
@@ -166,6 +173,11 @@ class ModelConfig(BaseModel, frozen=True):
     def wants_trained_context(self) -> bool:
         """Whether contexts are as long as the weights allow: by `context_size: -1`, in v2.8 also where it is unset."""
         return self.trained_context or (self.defaults == "v2.8" and self.context_size is None)
+
+    @property
+    def records_prompts(self) -> bool:
+        """Whether packs are made of what is served, as LocalAI has it: all, into the path given, unless read-only."""
+        return bool(self.prompt_cache_all and self.prompt_cache_path and not self.prompt_cache_ro)
 
     @property
     def place(self) -> str:

@@ -11,7 +11,6 @@ from core.config.scalars import to_float, to_list
 
 UNSERVED: dict[str, tuple[str, ...]] = {
     "not built yet, the model generates by itself: remove it": ("draft_model", "n_draft"),
-    "not needed, prompts that begin alike are reused while the server runs: remove it": ("prompt_cache_*",),
     "not built yet, the KV cache is f16: remove it": ("cache_type_k", "cache_type_v"),
     "not built yet, the weights' own rope scaling is used: remove it": ("rope_scaling", "yarn_*"),
     "not built yet, the model is served without it: merge the adapter into the weights": ("lora_*",),

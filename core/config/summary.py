@@ -14,6 +14,7 @@ from core.config.model import ModelConfig
 from core.config.problem import Problem
 from core.config.weight_files import is_gguf, weights_state
 from core.errors import ModelUnusable
+from core.packs.folder import PackFolder
 
 Kind = Literal["text", "embedding"]
 
@@ -66,6 +67,7 @@ def _summary(folder: ModelsFolder, config: ModelConfig) -> Summary:
         if path and backend:
             check_weights(config)
             trained, has_template = _facts(path)
+            problems += _packs(config)
     except ModelUnusable as error:  # a header may be damaged in ways that reading the folder does not look for
         if not any(problem.severity == "error" for problem in problems):
             problems.append(Problem(config.place, None, "parameters.model", error.message, model=config.name))
@@ -107,6 +109,12 @@ def _facts(path: Path) -> tuple[int | None, bool | None]:
         return None, None
     length = settings.get("max_seq_length") if isinstance(settings, dict) else None
     return length if isinstance(length, int) else None, None
+
+
+def _packs(config: ModelConfig) -> list[Problem]:
+    """Packs that are damaged, or of other weights."""
+    _, faults = PackFolder(config).packs()
+    return [Problem(config.place, None, None, fault, "warning", config.name) for fault in faults]
 
 
 def _template(config: ModelConfig, *, has_template: bool | None) -> str | None:

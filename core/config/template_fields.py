@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from core.prompt.gotemplate import GoTemplate
-from core.prompt.gotemplate.reads import FieldRead
+if TYPE_CHECKING:
+    from core.prompt.gotemplate import GoTemplate
+    from core.prompt.gotemplate.reads import FieldRead
 
 PROMPT_FIELDS: dict[str, Any] = {
     "SystemPrompt": "",
@@ -38,7 +39,8 @@ def offered(kind: str) -> Iterable[str]:
 
 def unknown_reads(kind: str, template: GoTemplate) -> list[FieldRead]:
     """For each field that does not exist its first reading, before all others those that no rendering avoids."""
-    known, reads = offered(kind), dict[str, FieldRead]()
+    known = offered(kind)
+    reads: dict[str, FieldRead] = {}
     for read in sorted(template.root_reads(), key=lambda read: not read.always):
         if read.name not in known:
             reads.setdefault(read.name, read)

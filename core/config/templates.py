@@ -11,13 +11,15 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from core.config.problem import Severity
 from core.config.scalars import brief
 from core.config.template_fields import offered, unknown_reads
 from core.prompt.gotemplate import GoTemplate, TemplateError
-from core.prompt.gotemplate.reads import FieldRead
+
+if TYPE_CHECKING:
+    from core.prompt.gotemplate.reads import FieldRead
 
 TemplateKind = Literal["chat", "chat_message", "completion", "edit", "function", "multimodal"]
 KINDS: tuple[TemplateKind, ...] = get_args(TemplateKind)

@@ -1,7 +1,7 @@
 """The one thread that owns a model's context: mailbox, step, delivery.
 
-Other threads only leave sequences and cancellations in the mailbox. Every accepted sequence gets exactly one last
-`Update`: finished, or an error; a cancelled one gets none, since nobody listens any more.
+Other threads only leave sequences, cancellations and errands in the mailbox. Every accepted sequence gets exactly one
+last `Update`: finished, or an error; a cancelled one gets none, since nobody listens any more.
 """
 
 from __future__ import annotations
@@ -9,40 +9,28 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 from core.engine.batch import Batch
+from core.engine.decoder import Decoder
 from core.engine.scheduler import Scheduler
-from core.engine.sequence import Sequence, Update
-from core.engine.slots import KVCache
+from core.engine.sequence import Sampling, Sequence, Update
 from core.errors import CoreError, DecodeFailed, QueueFull, ShuttingDown
 
 logger = logging.getLogger("warmfn.engine")
 
-
-class Decoder(KVCache, Protocol):
-    """What the engine needs of a model; only the engine's thread calls it."""
-
-    @property
-    def pieces(self) -> list[bytes]:
-        """The bytes of every token of the vocabulary."""
-
-    def open(self, seq: Sequence) -> None:
-        """Prepare to sample for `seq`, which has just got its slot."""
-
-    def close(self, seq: Sequence) -> None:
-        """Free what `open` made; harmless for a sequence that was never opened."""
-
-    def decode(self, batch: Batch) -> list[int]:
-        """Compute the batch; sample one token for each chunk that wants one, in order. Raises DecodeFailed."""
+T = TypeVar("T")
 
 
 class Engine:
     """Continuous batching over a `Decoder`.
 
-    `max_queue` bounds accepted sequences that wait for a seat. `on_step(batch, seconds)` observes every decoded batch,
-    `estimate(batch)` tells how many seconds one will take.
+    `max_queue` bounds accepted sequences that wait for a seat. `prepare` is the first thing that the thread does.
+    `on_step(batch, seconds)` observes every decoded batch, `estimate(batch)` tells how many seconds one will take.
     """
 
     def __init__(
@@ -51,6 +39,7 @@ class Engine:
         scheduler: Scheduler,
         *,
         max_queue: int = 64,
+        prepare: Callable[[], None] = lambda: None,
         on_step: Callable[[Batch, float], None] = lambda batch, seconds: None,
         estimate: Callable[[Batch], float] = lambda batch: 0.0,
         name: str = "engine",
@@ -58,11 +47,13 @@ class Engine:
         self._decoder = decoder
         self._scheduler = scheduler
         self._max_queue = max_queue
+        self._prepare = prepare
         self._on_step = on_step
         self._estimate = estimate
         self._mail = threading.Condition()
         self._new: list[Sequence] = []
         self._cancelled: list[Sequence] = []
+        self._errands: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._refusal: CoreError | None = None
         self._rests = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -115,11 +106,31 @@ class Engine:
             self._new.append(seq)
             self._mail.notify()
 
+    def compute(self, prompt: list[int], max_tokens: int = 1) -> None:
+        """Go on from `prompt` for as many tokens, and wait for it. Raises what `submit` does, or what ended it."""
+        updates: SimpleQueue[Update] = SimpleQueue()
+        self.submit(Sequence(prompt, max_tokens, updates.put, Sampling(temperature=0)))
+        while not (update := updates.get()).is_last:
+            pass
+        if update.error:
+            raise update.error
+
     def cancel(self, seq: Sequence) -> None:
         """End `seq` before the next step, if it has not ended. Any thread may call."""
         with self._mail:
             self._cancelled.append(seq)
             self._mail.notify()
+
+    def call(self, errand: Callable[[], T]) -> Future[T]:
+        """Run `errand` on the engine's thread once nothing runs and nothing waits. Any thread may call."""
+        done: Future[T] = Future()
+        with self._mail:
+            if self._refusal:
+                done.set_exception(self._refusal)
+            else:
+                self._errands.append((errand, done))
+                self._mail.notify()
+        return done
 
     def close(self) -> None:
         """Refuse new sequences, end the accepted ones with ShuttingDown, and wait for the thread."""
@@ -135,22 +146,24 @@ class Engine:
         self._take_mail()
         batch = self._next_batch()
         if batch is None:
+            self._run_errand()
             return
         started = time.perf_counter()
         try:
             self._open_new(batch)
-            tokens = self._decoder.decode(batch)
+            sampled = self._decoder.decode(batch)
         except DecodeFailed as error:
             self._fail(batch, error)
             return
         self._on_step(batch, time.perf_counter() - started)
-        for seq, update in self._scheduler.commit(batch, tokens, self._decoder.pieces):
+        for seq, update in self._scheduler.commit(batch, sampled, self._decoder.pieces):
             if update.is_last:
                 self._decoder.close(seq)
             seq.deliver(update)
 
     def _run(self) -> None:
         try:
+            self._prepare()
             while self._wait_for_work():
                 self.step()
         except Exception as error:  # the thread boundary: without it, accepted requests would wait for ever
@@ -162,7 +175,7 @@ class Engine:
     def _wait_for_work(self) -> bool:
         """Sleep until there is something to do; False once closed."""
         with self._mail:
-            while not (self._refusal or self._new or self._cancelled or self._scheduler.has_work):
+            while not (self._refusal or self._new or self._cancelled or self._errands or self._scheduler.has_work):
                 self._rests = True
                 self._mail.wait()
             self._rests = False
@@ -177,6 +190,15 @@ class Engine:
         for seq in cancelled:
             if self._scheduler.cancel(seq):
                 self._decoder.close(seq)
+
+    def _run_errand(self) -> None:
+        if not self._errands:
+            return
+        errand, done = self._errands.popleft()
+        try:
+            done.set_result(errand())
+        except Exception as error:  # the thread boundary: whoever waits for it is told
+            done.set_exception(error)
 
     def _next_batch(self) -> Batch | None:
         """What to compute next, once those have ended that would be too late after it."""
@@ -210,5 +232,9 @@ class Engine:
             seqs = [*self._scheduler.running, *self._scheduler.waiting, *self._new]
             for accepted in (self._scheduler.running, self._scheduler.waiting, self._new):
                 accepted.clear()
+            errands = [done for _, done in self._errands]
+            self._errands.clear()
         for seq in seqs:
             seq.deliver(Update(error=error))
+        for done in errands:
+            done.set_exception(error)

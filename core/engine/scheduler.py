@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence as List
 
 from core.engine.batch import Batch, Chunk
+from core.engine.draft import DraftGovernor, Drafts
 from core.engine.sequence import Sequence, Update
 from core.engine.slots import Slots
 
@@ -19,7 +20,8 @@ class Scheduler:
 
     `max_batch` bounds the tokens of a batch. While any stream is running, prompts together get at most
     `max_prefill_beside` tokens of it, so that readers wait for a chunk and never for a whole prompt. `max_scores`
-    bounds prompt tokens x longest context: the attention scores of a pass, where they are written to memory.
+    bounds prompt tokens x longest context: the attention scores of a pass, where they are written to memory. Without a
+    `governor` nothing is drafted.
     """
 
     def __init__(
@@ -29,6 +31,7 @@ class Scheduler:
         max_batch: int = 1024,
         max_prefill_beside: int = 256,
         max_scores: int | None = None,
+        governor: DraftGovernor | None = None,
     ) -> None:
         self.slots = slots
         self.waiting: deque[Sequence] = deque()
@@ -36,6 +39,7 @@ class Scheduler:
         self._max_batch = max_batch
         self._max_prefill_beside = max_prefill_beside
         self._max_scores = max_scores
+        self._governor = governor
 
     @property
     def has_work(self) -> bool:
@@ -45,35 +49,40 @@ class Scheduler:
         self.waiting.append(seq)
 
     def schedule(self) -> Batch | None:
-        """Admit what fits, then one row for each running stream, then prompt chunks in order of admission."""
+        """Admit what fits, then one row for each running stream, then prompt chunks in order of admission; drafts only
+        where nobody waits for a prompt."""
         self._admit()
         streams = [seq for seq in self.running if seq.num_pending == 1]
         prompts = [seq for seq in self.running if seq.num_pending > 1]
+        room = 0 if prompts else self._max_batch - len(streams)
+        if self._governor and (drafts := self._governor.choose(streams, room)):
+            return _with_drafts(streams, drafts, self._governor)
         budget = self._prefill_budget(len(streams))
-        chunks = [self._chunk(seq, 1) for seq in streams]
+        chunks = [_chunk(seq, 1) for seq in streams]
         for seq in prompts:
             if budget <= 0:
                 break
-            chunks.append(self._chunk(seq, min(seq.num_pending, budget)))
+            chunks.append(_chunk(seq, min(seq.num_pending, budget)))
             budget -= chunks[-1].num_tokens
-        chunks.sort(key=lambda chunk: chunk.seq.slot_id or 0)  # llama.cpp computes neighbouring ids in one pass
-        return Batch(tuple(chunks)) if chunks else None
+        return _batch(chunks) if chunks else None
 
-    def commit(self, batch: Batch, tokens: Iterable[int], pieces: list[bytes]) -> list[tuple[Sequence, Update]]:
-        """Record a decoded batch and its sampled tokens (one for each chunk that wants one, in order).
+    def commit(self, batch: Batch, sampled: List[List[int]], pieces: list[bytes]) -> list[tuple[Sequence, Update]]:
+        """Record a decoded batch and the tokens sampled for each of its chunks (`Decoder.decode`).
 
         Returns what callers are to be told. Finished sequences have given up their seats.
         """
-        sampled = iter(tokens)
         updates = []
-        for chunk in batch.chunks:
-            seq = chunk.seq
-            self.slots.extend(seq, chunk.start, chunk.end)
-            seq.num_computed = chunk.end
-            if chunk.wants_token:
-                token = next(sampled)
-                if update := seq.append(token, pieces[token]):
-                    updates.append((seq, update))
+        for chunk, tokens in zip(batch.chunks, sampled, strict=True):
+            seq, num_before = chunk.seq, len(chunk.seq.tokens)
+            if update := seq.extend(tokens, pieces):
+                updates.append((seq, update))
+            num_accepted = max(len(seq.tokens) - num_before - 1, 0)
+            seq.num_computed = chunk.end + num_accepted
+            self.slots.extend(seq, chunk.start, seq.num_computed)
+            if chunk.draft:
+                seq.num_drafted += len(chunk.draft)
+                seq.num_accepted += num_accepted
+                self.slots.rollback(seq)
         for seq, update in updates:
             if update.is_last:
                 self._leave(seq)
@@ -126,7 +135,17 @@ class Scheduler:
         self.running.remove(seq)
         self.slots.release(seq)
 
-    @staticmethod
-    def _chunk(seq: Sequence, size: int) -> Chunk:
-        end = seq.num_computed + size
-        return Chunk(seq, seq.num_computed, end, wants_token=end == len(seq.tokens))
+
+def _chunk(seq: Sequence, size: int, draft: tuple[int, ...] = ()) -> Chunk:
+    end = seq.num_computed + size
+    return Chunk(seq, seq.num_computed, end, end == len(seq.tokens), draft)
+
+
+def _with_drafts(streams: list[Sequence], drafts: Drafts, governor: DraftGovernor) -> Batch:
+    chunks = [_chunk(seq, 1, drafts.get(seq, ())) for seq in streams]
+    return _batch(chunks, governor.slowdown([chunk.num_tokens for chunk in chunks]))
+
+
+def _batch(chunks: list[Chunk], slowdown: float = 1.0) -> Batch:
+    """llama.cpp computes neighbouring ids in one pass."""
+    return Batch(tuple(sorted(chunks, key=lambda chunk: chunk.seq.slot_id or 0)), slowdown)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from core.engine.deadline import Deadline
+from core.engine.lookup import PromptLookup
 from core.engine.text import TextStream
 from core.errors import CoreError, DeadlineExceeded
 
@@ -54,6 +55,9 @@ class Update:
 class Sequence:
     """`tokens[:num_computed]` are in the KV cache, the rest is still to be computed. `was_cut` at its `deadline`.
 
+    With `looks_up` it foretells its own tokens: of `num_drafted` tokens that were computed on trial `num_accepted` came
+    true.
+
     `deliver` is called on the engine's thread: it must neither block nor raise.
     """
 
@@ -64,6 +68,7 @@ class Sequence:
     end_tokens: frozenset[int] = frozenset()
     text: TextStream = field(default_factory=TextStream)
     deadline: Deadline | None = None
+    looks_up: bool = False
 
     tokens: list[int] = field(init=False)
     slot_id: int | None = field(init=False, default=None)
@@ -71,6 +76,9 @@ class Sequence:
     num_cached: int = field(init=False, default=0)
     finish_reason: FinishReason | None = field(init=False, default=None)
     was_cut: bool = field(init=False, default=False)
+    lookup: PromptLookup | None = field(init=False, default=None)
+    num_drafted: int = field(init=False, default=0)
+    num_accepted: int = field(init=False, default=0)
 
     submitted_at: float = field(init=False, default_factory=time.perf_counter)
     admitted_at: float | None = field(init=False, default=None)
@@ -79,6 +87,8 @@ class Sequence:
 
     def __post_init__(self) -> None:
         self.tokens = list(self.prompt)
+        if self.looks_up:
+            self.lookup = PromptLookup(self.tokens)
 
     @property
     def num_prompt(self) -> int:
@@ -103,6 +113,8 @@ class Sequence:
         self.last_token_at = time.perf_counter()
         self.first_token_at = self.first_token_at or self.last_token_at
         self.tokens.append(token)
+        if self.lookup:
+            self.lookup.observe()
         if token in self.end_tokens:
             self.finish_reason = "stop"
             return Update(self.text.flush(), "stop")
@@ -112,6 +124,16 @@ class Sequence:
         elif self.num_generated == self.max_tokens:
             self.finish_reason = "length"
             text += self.text.flush()
+        return Update(text, self.finish_reason) if text or self.finish_reason else None
+
+    def extend(self, tokens: Iterable[int], pieces: list[bytes]) -> Update | None:
+        """Take what one step sampled, up to the sequence's end: what a draft brought beyond it was never asked for."""
+        text = ""
+        for token in tokens:
+            if update := self.append(token, pieces[token]):
+                text += update.text
+            if self.finish_reason:
+                break
         return Update(text, self.finish_reason) if text or self.finish_reason else None
 
     def is_overdue(self, step_seconds: float) -> bool:

@@ -1,53 +1,32 @@
-"""Which sequence id of the KV cache holds which tokens: running seats and kept prefixes.
+"""Which sequence runs on which sequence id of the KV cache, and which prefixes the others keep.
 
 There are `num_slots` seats and some sequence ids more, the holders. A released sequence leaves its tokens where they
-are; they stay claimable as a prefix until their cells or their id are needed. This class gives the decoder every order
-that changes what an id holds (`keep`, `copy`), so the mirror here and the real cache cannot drift apart.
+are; they stay claimable as a prefix until their cells or their id are needed. Prefixes that lie in files come back as
+if a sequence had just left them.
 """
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Sequence as List
 
-from core.engine.cells import Cells
+from core.engine.mirror import KVCache, Mirror, Slot
+from core.engine.prefix import StoredPrefix, common_prefix, costs_of_losing
 from core.engine.sequence import Sequence
 
 MIN_JOIN = 64
 """Prefix tokens that make it worth waiting while another sequence computes them; waiting costs about a step."""
 
-
-class KVCache(Protocol):
-    """The part of a decoder that moves cached tokens."""
-
-    def keep(self, seq_id: int, num_tokens: int) -> None:
-        """Cut the id down to its first `num_tokens` positions."""
-
-    def copy(self, source: int, target: int, num_tokens: int) -> None:
-        """Let the empty `target` share the first `num_tokens` cells of `source`."""
-
-
-@dataclass(eq=False)
-class Slot:
-    """One sequence id and the committed tokens it holds; idle without an owner."""
-
-    id: int
-    tokens: list[int] = field(default_factory=list)
-    cells: list[int] = field(default_factory=list)
-    owner: Sequence | None = None
-    released_at: int = 0
-
-    @property
-    def expected(self) -> list[int]:
-        """What it will hold once its owner's tokens are computed. Any thread may ask."""
-        owner = self.owner
-        return owner.tokens if owner else self.tokens
+MIN_RESTORE = 64
+"""Tokens that a stored prefix must save: reading any back takes a while."""
 
 
 class Slots:
     """`min_copy`: tokens a copied prefix must save, 1 where copying only marks cells and more where it moves them.
-    `can_cut` False (recurrent memory) turns prefix reuse off: such a state exists only at its last position."""
+    `can_cut` False (recurrent memory) turns prefix reuse off: such a state exists only at its last position. `window`:
+    tokens that a sliding attention window looks back, None where all are looked at.
+
+    `stored` are prefixes that can be read back.
+    """
 
     def __init__(
         self,
@@ -58,14 +37,14 @@ class Slots:
         num_cells: int,
         min_copy: int = 1,
         can_cut: bool = True,
+        window: int | None = None,
     ) -> None:
         self.num_slots = num_slots
-        self._kv = kv
+        self.stored: tuple[StoredPrefix, ...] = ()
         self._min_copy = min_copy
         self._can_cut = can_cut
-        self._slots = [Slot(id) for id in range(num_slots + num_holders)]
-        self._cells = Cells(num_cells)
-        self._clock = itertools.count(1)
+        self._mirror = Mirror(kv, num_ids=num_slots + num_holders, num_cells=num_cells, window=window)
+        self._slots = self._mirror.slots
 
     @property
     def num_running(self) -> int:
@@ -75,10 +54,6 @@ class Slots:
     def has_seat(self) -> bool:
         return self.num_running < self.num_slots
 
-    @property
-    def num_free_cells(self) -> int:
-        return self._cells.num_free
-
     def claim(self, seq: Sequence) -> bool:
         """Seat `seq` on the longest cached prefix; False if it does not fit now.
 
@@ -87,17 +62,18 @@ class Slots:
         """
         if not self.has_seat:
             return False
+        self._bring_back(seq)
         shared = self._shared_with(seq)
         seat = self._choose_seat(shared)
         source = max(self._slots, key=shared.__getitem__)
         if shared[source] < shared[seat] + self._min_copy:
             source = seat
         num_cached = shared[source]
-        self._cut(seat, num_cached if source is seat else 0)
+        self._mirror.cut(seat, num_cached if source is seat else 0)
         if not self._make_room(seq.num_reserved - num_cached, seat, source, num_cached):
             return False
         if source is not seat:
-            self._copy(source, seat, num_cached)
+            self._mirror.copy(source, seat, num_cached)
         seat.owner = seq
         seq.slot_id, seq.num_cached, seq.num_computed = seat.id, num_cached, num_cached
         return True
@@ -109,32 +85,74 @@ class Slots:
         owners = [slot.owner for slot in self._slots if slot.owner and slot.owner.num_computed < slot.owner.num_prompt]
         coming = max((common_prefix(owner.prompt, seq.prompt) for owner in owners), default=0)
         enough = max(MIN_JOIN, self._min_copy)
-        return coming >= enough and coming - max(self._shared_with(seq).values()) >= enough
+        if coming < enough:
+            return False
+        return coming - max(self._stored_for(seq)[1], *self._shared_with(seq).values()) >= enough
+
+    def restore_all(self, stored: List[StoredPrefix]) -> int:
+        """Have these prefixes in store. Read back those that fit beside one another, the first first; how many."""
+        self.stored = tuple(stored)
+        first = stored[: len(self._slots)]
+        return sum(self._mirror.num_spare_cells >= len(prefix.tokens) and self.restore(prefix) for prefix in first)
+
+    def restore(self, prefix: StoredPrefix) -> bool:
+        """Read `prefix` back into the idle id that is worth least, as if a sequence had just left it there.
+
+        False if there is no room for it. One that cannot be used any more is not tried again.
+        """
+        idle = self._mirror.idle
+        if not idle:
+            return False
+        slot = self._worth_least(idle)
+        self._mirror.cut(slot, 0)
+        if not self._make_room(len(prefix.tokens), slot, slot, 0):
+            return False
+        if self._mirror.restore(slot, prefix):
+            return True
+        self.stored = tuple(other for other in self.stored if other is not prefix)
+        return False
+
+    def forget(self) -> None:
+        """Empty all idle ids."""
+        for slot in self._mirror.idle:
+            self._mirror.cut(slot, 0)
+
+    def isolate(self, tokens: list[int]) -> int | None:
+        """An idle id that holds these tokens and, from now on, none behind them; None if there is none."""
+        size = len(tokens)
+        holding = [
+            slot for slot in self._mirror.idle if slot.tokens[:size] == tokens and self._mirror.usable(slot, size)
+        ]
+        if not holding:
+            return None
+        slot = min(holding, key=lambda slot: len(slot.tokens))
+        self._mirror.cut(slot, len(tokens))
+        return slot.id
 
     def num_missing(self, prompt: list[int]) -> int:
         """How much of `prompt` neither lies in the cache nor is on its way there. Any thread may ask."""
         usable = prompt[:-1] if self._can_cut else []
-        return len(prompt) - max(common_prefix(slot.expected, usable) for slot in self._slots)
+        held = (*(slot.expected for slot in self._slots), *(prefix.tokens for prefix in self.stored))
+        return len(prompt) - max(common_prefix(tokens, usable) for tokens in held)
 
     def extend(self, seq: Sequence, start: int, end: int) -> None:
         """Record that `seq.tokens[start:end]` were computed."""
         slot = self._slot(seq)
         assert len(slot.tokens) == start
-        slot.tokens += seq.tokens[start:end]
-        slot.cells += self._cells.take(end - start)
+        self._mirror.extend(slot, seq.tokens[start:end])
 
     def rollback(self, seq: Sequence) -> None:
-        """After a failed decode: remove whatever it left beyond the recorded tokens."""
+        """Remove what a decode left beyond the recorded tokens: a failed one, or one with drafts that were wrong."""
         slot = self._slot(seq)
         if not self._can_cut:
-            self._cut(slot, 0)
-        self._kv.keep(slot.id, len(slot.tokens))
+            self._mirror.cut(slot, 0)
+        self._mirror.cut_to_recorded(slot)
 
     def release(self, seq: Sequence) -> None:
         """End the seat. What it computed stays claimable."""
         slot = self._slot(seq)
         slot.owner, seq.slot_id = None, None
-        slot.released_at = next(self._clock)
+        slot.used_at = self._mirror.now()
 
     def _slot(self, seq: Sequence) -> Slot:
         assert seq.slot_id is not None
@@ -144,56 +162,50 @@ class Slots:
     def _shared_with(self, seq: Sequence) -> dict[Slot, int]:
         """For each slot, how many leading tokens it holds that `seq` could reuse."""
         usable = seq.prompt[:-1] if self._can_cut else []
-        return {slot: common_prefix(slot.tokens, usable) for slot in self._slots}
+        return {slot: self._mirror.usable(slot, common_prefix(slot.tokens, usable)) for slot in self._slots}
+
+    def _stored_for(self, seq: Sequence) -> tuple[StoredPrefix | None, int]:
+        """The stored prefix with the longest usable part of `seq`, and how long that is.
+
+        One is read back whole, so most of it should be of use; with a window, what is cut off would be missed.
+        """
+        best, longest = None, 0
+        for prefix in self.stored if self._can_cut else ():
+            shared = common_prefix(prefix.tokens, seq.prompt[:-1])
+            least = len(prefix.tokens) if self._mirror.window else len(prefix.tokens) // 2
+            if shared > longest and shared >= least:
+                best, longest = prefix, shared
+        return best, longest
+
+    def _bring_back(self, seq: Sequence) -> None:
+        """Read a stored prefix back if it begins `seq` with markedly more tokens than what the cache holds."""
+        prefix, length = self._stored_for(seq)
+        if prefix and length >= MIN_RESTORE + max(self._shared_with(seq).values()):
+            self.restore(prefix)
 
     def _choose_seat(self, shared: dict[Slot, int]) -> Slot:
-        """The idle slot that shares most, if it loses little by being taken; else an empty one; else the one used
-        longest ago. Low ids first: neighbours are computed in one pass where each id has a cache of its own."""
-        idle = [slot for slot in self._slots if slot.owner is None]
-        fitting = [slot for slot in idle if shared[slot] and 2 * shared[slot] >= len(slot.tokens)]
-        if fitting:
-            return max(fitting, key=shared.__getitem__)
-        return min(idle, key=lambda slot: (bool(slot.tokens), slot.released_at))
+        """The idle slot that shares most, if it loses little by being taken; else the one that is worth least."""
+        fitting = [slot for slot in self._mirror.idle if shared[slot] and 2 * shared[slot] >= len(slot.tokens)]
+        return max(fitting, key=shared.__getitem__) if fitting else self._worth_least(self._mirror.idle)
 
-    def _num_promised(self) -> int:
-        """Cells that running sequences were promised and have not taken yet."""
-        return sum(slot.owner.num_reserved - len(slot.cells) for slot in self._slots if slot.owner)
+    def _worth_least(self, slots: List[Slot]) -> Slot:
+        """By what it would cost to have its tokens again, over the time since they were of use.
+
+        An empty one before all. Low ids first: neighbours are computed in one pass where each id has its own cache.
+        """
+        holding = [slot for slot in self._slots if slot.tokens]
+        costs = dict(zip(holding, costs_of_losing([slot.tokens for slot in holding], self.stored), strict=True))
+        now = self._mirror.now()
+        return min(slots, key=lambda slot: (bool(slot.tokens), costs.get(slot, 0) / (now - slot.used_at), slot.used_at))
 
     def _make_room(self, count: int, seat: Slot, source: Slot, num_cached: int) -> bool:
-        """Forget idle prefixes, oldest first and what `source` holds beyond the prefix last, until `count` cells are
-        free beside all promises."""
-        needed = self._num_promised() + count
-        others = [s for s in self._slots if s.owner is None and s.tokens and s is not seat and s is not source]
-        for victim in sorted(others, key=lambda slot: slot.released_at):
-            if self._cells.num_free >= needed:
-                break
-            self._cut(victim, 0)
-        if self._cells.num_free < needed and source.owner is None:
-            self._cut(source, num_cached)
-        return self._cells.num_free >= needed
-
-    def _cut(self, slot: Slot, num_tokens: int) -> None:
-        if len(slot.tokens) > num_tokens:
-            self._kv.keep(slot.id, num_tokens)
-            self._cells.drop(slot.cells[num_tokens:])
-            del slot.tokens[num_tokens:], slot.cells[num_tokens:]
-
-    def _copy(self, source: Slot, target: Slot, num_tokens: int) -> None:
-        self._kv.copy(source.id, target.id, num_tokens)
-        target.tokens = source.tokens[:num_tokens]
-        target.cells = source.cells[:num_tokens]
-        self._cells.share(target.cells)
-
-
-def common_prefix(a: list[int], b: list[int]) -> int:
-    """How many leading tokens agree; bisects on slices, whose comparison runs in C."""
-    low, high = 0, min(len(a), len(b))
-    if a[:high] == b[:high]:
-        return high
-    while high - low > 1:
-        middle = (low + high) // 2
-        if a[low:middle] == b[low:middle]:
-            low = middle
-        else:
-            high = middle
-    return low
+        """Forget idle prefixes, those worth least first and what `source` holds beyond the prefix last, until `count`
+        cells are spare."""
+        others = [slot for slot in self._mirror.idle if slot.tokens and slot is not seat and slot is not source]
+        while self._mirror.num_spare_cells < count and others:
+            victim = self._worth_least(others)
+            others.remove(victim)
+            self._mirror.cut(victim, 0)
+        if self._mirror.num_spare_cells < count and source.owner is None:
+            self._mirror.cut(source, num_cached)
+        return self._mirror.num_spare_cells >= count

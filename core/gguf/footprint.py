@@ -13,11 +13,12 @@ OUTPUT = "output"
 
 @dataclass(frozen=True)
 class Work:
-    """What a context is to hold and compute: `cells` of KV cache for `seqs` sequence ids, `rows` tokens in one pass."""
+    """What a context is to hold and compute: `cells` of KV cache, `rows` tokens in one pass, `outputs` of them with
+    logits at most."""
 
     cells: int
     rows: int
-    seqs: int
+    outputs: int
     flash_attention: bool
 
 
@@ -66,4 +67,4 @@ def _compute_bytes(header: GgufHeader, work: Work) -> int:
     attention = heads * key + kv_heads * (key + value)
     per_row = 4 * (3 * (header.embedding_length or 0) + attention + 3 * header.feed_forward_length)
     per_cell = 2 if work.flash_attention else 4 * (heads + 1)
-    return work.rows * (per_row + work.cells * per_cell) + work.seqs * header.num_vocab * 4
+    return work.rows * (per_row + work.cells * per_cell) + work.outputs * header.num_vocab * 4

@@ -1,29 +1,38 @@
 """llama.cpp's decoding context behind the engine's `Decoder` protocol.
 
 One thread at a time may use a context; the engine's thread does. Positions, sequence ids and rows go in as they are in
-the batch; what comes out is one sampled token for each chunk that wants one.
+the batch; what comes out are the tokens sampled for each chunk.
 """
 
 from __future__ import annotations
 
+import logging
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import llama_cpp.llama_cpp as lib
 
 from core.compute import turnstile
-from core.engine.batch import Batch
+from core.engine.batch import Batch, Chunk
+from core.engine.prefix import StoredPrefix
 from core.engine.sequence import Sequence
 from core.errors import DecodeFailed, ModelUnusable
 from core.llama.model import LlamaModel
 from core.llama.sampler import Sampler
+from core.llama.state import build, restore_state, save_state
 from core.llama.threads import Threads
+
+logger = logging.getLogger("warmfn.llama")
 
 FLASH_ATTENTION = {
     "auto": lib.LLAMA_FLASH_ATTN_TYPE_AUTO,
     "on": lib.LLAMA_FLASH_ATTN_TYPE_ENABLED,
     "off": lib.LLAMA_FLASH_ATTN_TYPE_DISABLED,
 }
+
+LAYOUT_FREE = {"num_cells", "max_batch", "micro_batch", "max_drafted", "threads", "threads_batch"}
+"""Settings that saved cells do not depend on."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +41,9 @@ class ContextSettings:
 
     A KV cache of `num_cells` cells serves `num_seqs` sequence ids: `unified` from one pool, otherwise each has
     `num_cells / num_seqs` of its own. A batch has at most `max_batch` rows, of which `micro_batch` are computed in one
-    pass. `threads` compute single-row batches, `threads_batch` larger ones. `flash_attention` is a key of
-    FLASH_ATTENTION; of rope, None is what the weights say.
+    pass; logits may be asked of one row for each sequence and of `max_drafted` more. `threads` compute single-row
+    batches, `threads_batch` larger ones. `flash_attention` is a key of FLASH_ATTENTION; of rope, None is what the
+    weights say.
     """
 
     num_cells: int
@@ -44,8 +54,17 @@ class ContextSettings:
     threads: int
     threads_batch: int
     flash_attention: str
+    max_drafted: int = 0
     rope_freq_base: float | None = None
     rope_freq_scale: float | None = None
+
+    @property
+    def layout(self) -> dict[str, Any]:
+        """What must be equal for saved cells to be readable: the build of llama.cpp, and every setting but those of
+        LAYOUT_FREE. (Caches are always f16 and whole, and no adapters are loaded, so none of that is a setting yet.)
+        """
+        free = {*LAYOUT_FREE, "num_seqs"} if self.unified else LAYOUT_FREE  # caches of their own are saved as so many
+        return build() | {key: value for key, value in asdict(self).items() if key not in free}
 
 
 def open_context(model: LlamaModel, settings: ContextSettings) -> int:
@@ -53,7 +72,7 @@ def open_context(model: LlamaModel, settings: ContextSettings) -> int:
     params = lib.llama_context_default_params()
     params.n_ctx = settings.num_cells
     params.n_batch, params.n_ubatch = settings.max_batch, min(settings.micro_batch, settings.max_batch)
-    params.n_seq_max = params.n_outputs_max = settings.num_seqs
+    params.n_seq_max, params.n_outputs_max = settings.num_seqs, settings.num_seqs + settings.max_drafted
     params.n_threads, params.n_threads_batch = settings.threads, settings.threads_batch
     params.flash_attn_type = FLASH_ATTENTION[settings.flash_attention]
     params.kv_unified = settings.unified
@@ -99,7 +118,11 @@ class LlamaContext:
             sampler.close()
 
     def keep(self, seq_id: int, num_tokens: int) -> None:
-        lib.llama_memory_seq_rm(self._memory, seq_id, num_tokens, -1)
+        if not lib.llama_memory_seq_rm(self._memory, seq_id, num_tokens, -1):
+            raise DecodeFailed(f"llama.cpp cannot cut the memory of this model back to {num_tokens} tokens")
+
+    def first(self, seq_id: int) -> int:
+        return int(lib.llama_memory_seq_pos_min(self._memory, seq_id))
 
     def copy(self, source: int, target: int, num_tokens: int) -> None:
         if self._unified:
@@ -108,7 +131,21 @@ class LlamaContext:
             lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
             self.keep(target, num_tokens)
 
-    def decode(self, batch: Batch) -> list[int]:
+    def save(self, seq_id: int) -> bytearray:
+        """All cells of the id. Raises DecodeFailed."""
+        return save_state(self._handle, seq_id)
+
+    def restore(self, seq_id: int, prefix: StoredPrefix) -> bool:
+        state = prefix.read()
+        if state is None:
+            return False
+        if restore_state(self._handle, seq_id, state, len(prefix.tokens)):
+            return True
+        logger.warning("%s: llama.cpp does not take these cells of %d tokens", prefix, len(prefix.tokens))
+        self.keep(seq_id, 0)
+        return False
+
+    def decode(self, batch: Batch) -> list[list[int]]:
         self._fill(batch)
         with turnstile.turn():
             self._compute(batch.num_tokens)
@@ -127,20 +164,30 @@ class LlamaContext:
         row = 0
         for chunk in batch.chunks:
             tokens, seq_id = chunk.seq.tokens, chunk.seq.slot_id
-            for position in range(chunk.start, chunk.end):
-                raw.token[row] = tokens[position]
+            for position, token in enumerate((*tokens[chunk.start : chunk.end], *chunk.draft), chunk.start):
+                raw.token[row] = token
                 raw.pos[row] = position
                 raw.n_seq_id[row] = 1
                 raw.seq_id[row][0] = seq_id
-                raw.logits[row] = False
+                raw.logits[row] = chunk.wants_token and position >= chunk.end - 1
                 row += 1
-            raw.logits[row - 1] = chunk.wants_token
         raw.n_tokens = row
 
-    def _sample(self, batch: Batch) -> list[int]:
-        tokens, row = [], -1
+    def _sample(self, batch: Batch) -> list[list[int]]:
+        sampled, row = [], 0
         for chunk in batch.chunks:
             row += chunk.num_tokens
-            if chunk.wants_token:
-                tokens.append(self._samplers[chunk.seq].sample(self._handle, row))
+            sampled.append(self._verified(chunk, row - 1 - len(chunk.draft)) if chunk.wants_token else [])
+        return sampled
+
+    def _verified(self, chunk: Chunk, row: int) -> list[int]:
+        """Sample from one row after the other as if each had been computed by itself: the logits of a row are right as
+        long as the tokens before it are those that were sampled. `row` is that of the chunk's own last token."""
+        sampler = self._samplers[chunk.seq]
+        tokens = [sampler.sample(self._handle, row)]
+        for draft in chunk.draft:
+            if tokens[-1] != draft:
+                break
+            row += 1
+            tokens.append(sampler.sample(self._handle, row))
         return tokens

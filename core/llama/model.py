@@ -23,6 +23,9 @@ logger = logging.getLogger("warmfn.llama")
 
 ON_CPU = Offload()
 
+COMPRESSING = frozenset({"deepseek4"})
+"""Architectures whose cache joins several tokens into one cell, which llama.cpp then cannot take apart."""
+
 
 class LlamaModel:
     """A model file opened by llama.cpp. Reading methods may be called from any thread; none after `close`."""
@@ -158,9 +161,20 @@ class LlamaModel:
         return bool(lib.llama_vocab_get_add_bos(self.vocab))
 
     @property
+    def architecture(self) -> str:
+        return self.metadata.get("general.architecture", "")
+
+    @property
     def can_cut_memory(self) -> bool:
         """Whether a sequence's memory can be shortened or copied in part; a recurrent state cannot."""
+        if self.architecture in COMPRESSING:
+            return False
         return not (lib.llama_model_is_recurrent(self.handle) or lib.llama_model_is_hybrid(self.handle))
+
+    @property
+    def attention_window(self) -> int | None:
+        """Tokens that layers with a sliding window look back; None where every layer looks at all."""
+        return int(lib.llama_model_n_swa(self.handle)) or None
 
     @property
     def kv_bytes_per_token(self) -> int:
@@ -169,7 +183,7 @@ class LlamaModel:
         Exact for models whose layers are alike; an upper bound where some layers keep less.
         """
         width = self.n_embd // max(self.num_heads, 1)
-        arch = self.metadata.get("general.architecture", "")
+        arch = self.architecture
         key = int(self.metadata.get(f"{arch}.attention.key_length", width))
         value = int(self.metadata.get(f"{arch}.attention.value_length", width))
         return int(self.num_layers * lib.llama_model_n_head_kv(self.handle) * (key + value) * 2)

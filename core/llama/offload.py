@@ -9,6 +9,7 @@ from itertools import accumulate
 
 from core.config.defaults import DEFAULT_SLOTS, MAX_DEFAULT_CONTEXT
 from core.config.model import ModelConfig
+from core.engine.draft import MAX_DRAFTED
 from core.errors import ModelUnusable
 from core.gguf.footprint import Footprint, Work, measure
 from core.gguf.header import GgufHeader
@@ -91,7 +92,7 @@ def least_work(config: ModelConfig, header: GgufHeader) -> Work:
     return Work(
         cells=config.kv_tokens or (seqs * context if is_split else context),
         rows=max(context, MICRO_BATCH) if embeds else MICRO_BATCH,
-        seqs=0 if embeds else seqs,
+        outputs=0 if embeds else seqs + (0 if config.prompt_lookup is False else MAX_DRAFTED),
         flash_attention=config.flash_attention != "off",
     )
 

@@ -6,24 +6,31 @@ import logging
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as List
 from dataclasses import dataclass, replace
-from queue import SimpleQueue
 from typing import Any, ClassVar, Literal, Protocol
 
+from core import coldstart
 from core.config.defaults import sampling_defaults
 from core.config.model import ModelConfig
-from core.config.problem import Problem
+from core.config.problem import ConfigFault, Problem
 from core.engine.deadline import Deadline
-from core.engine.engine import Decoder, Engine
+from core.engine.decoder import Decoder
+from core.engine.draft import DraftGovernor
+from core.engine.engine import Engine
 from core.engine.scheduler import Scheduler
 from core.engine.sequence import Sampling, Sequence, Update
 from core.engine.slots import Slots
 from core.engine.text import TextStream
 from core.errors import ContextLengthExceeded, InvalidRequest, ModelUnusable, QueueFull
+from core.packs.folder import PackFolder
+from core.packs.survey import Survey, survey
 from core.prompt.cleanup import Cleanup, cleanup_of
 from core.prompt.lint import lint
 from core.prompt.lint.subject import Vocabulary
+from core.prompt.prefixes import declared_prefixes
 from core.prompt.prompts import OwnTemplate, Prompts
+from core.prompt.tokens import prompt_tokens
 from core.runners.admission import check_in_time, seconds_to_a_place
+from core.runners.packs import Keeper, Packs
 from core.speed import Speed
 
 logger = logging.getLogger("warmfn.text")
@@ -52,7 +59,8 @@ class Prompt:
 @dataclass(frozen=True)
 class Limits:
     """How a text model's memory and batches are divided, in tokens, but for `slots`, `holders` and `max_queue`, which
-    count sequences. `min_copy` and `max_scores` as in `Slots` and `Scheduler`."""
+    count sequences. `min_copy` and `max_scores` as in `Slots` and `Scheduler`; with a `max_drafted` of 0 nothing is
+    drafted."""
 
     context_size: int
     slots: int
@@ -62,6 +70,7 @@ class Limits:
     min_copy: int
     max_batch: int
     max_scores: int | None
+    max_drafted: int
     default_max_tokens: int
     max_queue: int
 
@@ -72,12 +81,14 @@ class TextModel(Vocabulary, Protocol):
     @property
     def can_cut_memory(self) -> bool: ...
     @property
+    def attention_window(self) -> int | None: ...
+    @property
     def end_tokens(self) -> frozenset[int]: ...
     def check_tokens(self, tokens: List[int], *, param: str) -> None: ...
     def close(self) -> None: ...
 
 
-class ContextOwner(Decoder, Protocol):
+class ContextOwner(Decoder, Keeper, Protocol):
     def free(self) -> None: ...
 
 
@@ -93,7 +104,9 @@ class TextRunner:
         context: ContextOwner,
         limits: Limits,
         template: OwnTemplate | None,
+        folder: PackFolder | None = None,
     ) -> None:
+        """With a `folder` it keeps prefix packs there."""
         self.name = config.name
         self.limits = limits
         self.speed = Speed()
@@ -108,16 +121,22 @@ class TextRunner:
             num_cells=limits.kv_tokens,
             min_copy=limits.min_copy,
             can_cut=model.can_cut_memory,
+            window=model.attention_window,
         )
-        scheduler = Scheduler(slots, max_batch=limits.max_batch, max_scores=limits.max_scores)
+        self._governor = (
+            DraftGovernor(limits.max_drafted, unified=limits.kv == "unified") if limits.max_drafted else None
+        )
+        scheduler = Scheduler(slots, max_batch=limits.max_batch, max_scores=limits.max_scores, governor=self._governor)
         self.engine = Engine(
             context,
             scheduler,
             max_queue=limits.max_queue,
+            prepare=self._calibrate,
             on_step=self.speed.observe,
             estimate=self.speed.step_seconds,
             name=config.name,
         )
+        self.packs = Packs(folder, self.engine, slots, context, self.speed) if folder else None
         self.engine.start()
 
     @property
@@ -134,18 +153,22 @@ class TextRunner:
         behaviour = self._behave(config)
         if error := next((problem for problem in behaviour.problems if problem.severity == "error"), None):
             raise ModelUnusable(str(error))
+        if self.packs and self._survey(self.packs, behaviour).declared != self.packs.declared:
+            return False
         self._behaviour = behaviour
         return True
 
     def close(self) -> None:
         self.engine.close()
+        if self.packs:
+            self.packs.close()
         self._context.free()
         self._model.close()
 
     @property
     def problems(self) -> List[Problem]:
-        """What the doctor says of its prompts."""
-        return self._behaviour.problems
+        """What the doctor says of its prompts, and what is wrong with its packs."""
+        return [*self._behaviour.problems, *(self.packs.problems if self.packs else ())]
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -153,14 +176,23 @@ class TextRunner:
         return {name: getattr(self.limits, name) for name in shown}
 
     def warm(self) -> None:
-        """Compute a few tokens, so that weights are paged in and buffers made before the first request."""
-        updates: SimpleQueue[Update] = SimpleQueue()
-        prompt = self._model.tokenize("Hello", add_special=True, parse_special=False)
-        self.engine.submit(Sequence(prompt, 2, updates.put, Sampling(temperature=0)))
-        while not (update := updates.get()).is_last:
-            pass
-        if update.error:
-            raise update.error
+        """Compute a few tokens, so that weights are paged in and buffers made before the first request; then read back
+        what lies in packs."""
+        self.engine.compute(self._model.tokenize("Hello", add_special=True, parse_special=False), 2)
+        if self.packs:
+            with coldstart.phase("pack_restore"):
+                self.packs.restore(self._survey(self.packs, self._behaviour))
+
+    def prefixes(self) -> dict[str, list[int]]:
+        """The tokens of the config's prefixes by their keys. Raises ConfigFault for one that no prompt begins with."""
+        config, limit = self._behaviour.config, self.limits.context_size
+        declared, faults = declared_prefixes(config, self._behaviour.prompts, self._model)
+        for key, tokens in declared.items():
+            if len(tokens) >= limit:
+                faults[key] = f"it has {len(tokens)} tokens, and context_size is {limit}: shorten it"
+        for key, fault in faults.items():
+            raise ConfigFault(config.place, key, fault)
+        return declared
 
     def chat_prompt(self, messages: List[Mapping[str, Any]]) -> Prompt:
         """What the model's templates make of `messages`."""
@@ -213,7 +245,10 @@ class TextRunner:
             frozenset() if goes_on else self._model.end_tokens,
             TextStream([*behaviour.config.stopwords, *stop], text_filter),
             deadline,
+            looks_up=self._governor is not None,
         )
+        if self.packs and behaviour.config.records_prompts:
+            seq.deliver = self.packs.watching(seq)
         if deadline:
             check_in_time(prompt.tokens, deadline, self.engine, self.speed)
         try:
@@ -222,6 +257,14 @@ class TextRunner:
             raise QueueFull(error.message, retry_after=seconds_to_a_place(self.engine, self.speed)) from None
         return seq
 
+    def _survey(self, packs: Packs, behaviour: Behaviour) -> Survey:
+        return survey(packs.folder, behaviour.config, behaviour.prompts, self._model)
+
+    def _calibrate(self) -> None:
+        """On the engine's thread."""
+        if self._governor:
+            self._governor.calibrate(self._context)
+
     def _behave(self, config: ModelConfig) -> Behaviour:
         problems = lint(config, self._template, self._model)
         for problem in problems:
@@ -229,11 +272,7 @@ class TextRunner:
         return Behaviour(config, Prompts(config, self._template), cleanup_of(config), problems)
 
     def _text_prompt(self, text: str, behaviour: Behaviour) -> Prompt:
-        """Tokens with exactly one BOS where the model wants one, whether or not the text begins with it."""
-        tokens = self._model.tokenize(text, add_special=False, parse_special=True)
-        if self._model.adds_bos and tokens[:1] != [self._model.bos]:
-            tokens.insert(0, self._model.bos)
-        return Prompt(tokens, behaviour, text)
+        return Prompt(prompt_tokens(text, self._model), behaviour, text)
 
     def _max_tokens(self, num_prompt: int, asked: int | None, configured: int | None) -> int:
         if not num_prompt:

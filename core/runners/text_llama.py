@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+
 from core import coldstart
 from core.config.defaults import DEFAULT_SLOTS, MAX_DEFAULT_CONTEXT
 from core.config.model import ModelConfig
 from core.config.problem import Problem
+from core.engine.draft import MAX_DRAFTED
 from core.errors import ModelUnusable
 from core.host import available_cpus
 from core.llama.context import ContextSettings, LlamaContext
 from core.llama.model import LlamaModel, open_model
 from core.llama.offload import MICRO_BATCH
+from core.packs.folder import PackFolder
+from core.packs.survey import survey
 from core.prompt.chat_template import ChatTemplate
 from core.prompt.lint import lint
+from core.prompt.prompts import Prompts
 from core.runners.gpu import Attention, batch_rows, flash_attention, free_for_cache
 from core.runners.text import Limits, TextRunner
+
+logger = logging.getLogger("warmfn.text")
 
 DEFAULT_MAX_TOKENS = 1024
 MIN_CONTEXT = 16
@@ -28,6 +36,8 @@ that follows reads them from memory."""
 MAX_SCORES_BYTES = 2**28
 """What llama.cpp may set aside for the scores of a full pass at the longest context."""
 
+UNCUT = "the memory of this model is one state, which cannot be cut back to the beginning of another prompt"
+
 MIN_COPY = 128
 """Tokens a prefix must have to be copied between two caches: a copy moves the whole cache."""
 
@@ -39,21 +49,35 @@ def load(config: ModelConfig) -> TextRunner:
     try:
         limits = plan_limits(config, model, free_for_cache(model))
         template = chat_template(model)
+        settings = context_settings(config, model, limits)
         with coldstart.phase("context"):
-            context = LlamaContext(model, context_settings(config, model, limits))
+            context = LlamaContext(model, settings)
     except ModelUnusable:
         model.close()
         raise
-    return TextRunner(config, model, context, limits, template)
+    return TextRunner(config, model, context, limits, template, pack_folder(config, model, settings))
 
 
 def examine_prompts(config: ModelConfig) -> list[Problem]:
-    """What the prompts of a model get wrong, by its vocabulary alone. Raises ModelUnusable."""
+    """What the prompts and the packs of a model get wrong, by its vocabulary alone. Raises ModelUnusable."""
     model = LlamaModel(config.weights, vocab_only=True)
     try:
-        return lint(config, chat_template(model), model)
+        template = chat_template(model)
+        packs = survey(PackFolder(config), config, Prompts(config, template), model, thoroughly=True)
+        return [*lint(config, template, model), *packs.problems]
     finally:
         model.close()
+
+
+def pack_folder(config: ModelConfig, model: LlamaModel, settings: ContextSettings) -> PackFolder | None:
+    """None where there are no packs, and none are to be made."""
+    folder = PackFolder(config, settings.layout)
+    if not (config.prefixes or config.prompt_cache_path or folder.path.is_dir()):
+        return None
+    if model.can_cut_memory:
+        return folder
+    logger.warning("%s: no prefixes are kept: %s", config.name, UNCUT)
+    return None
 
 
 def chat_template(model: LlamaModel) -> ChatTemplate | None:
@@ -75,6 +99,7 @@ def context_settings(config: ModelConfig, model: LlamaModel, limits: Limits) -> 
         threads=threads,
         threads_batch=config.threads_batch or threads,
         flash_attention=attention,
+        max_drafted=limits.max_drafted,
         rope_freq_base=config.parameters.rope_freq_base,
         rope_freq_scale=config.parameters.rope_freq_scale,
     )
@@ -82,7 +107,7 @@ def context_settings(config: ModelConfig, model: LlamaModel, limits: Limits) -> 
 
 def micro_batch(num_heads: int, context_size: int) -> int:
     """Rows in one pass, so that their float32 scores at the longest context fit in MAX_SCORES_BYTES."""
-    rows = MAX_SCORES_BYTES // (4 * num_heads * context_size)
+    rows = MAX_SCORES_BYTES // (4 * max(num_heads, 1) * context_size)
     return min(MICRO_BATCH, max(64, rows // 64 * 64))
 
 
@@ -104,7 +129,8 @@ def plan_limits(config: ModelConfig, model: LlamaModel, memory: int | None) -> L
             f"{config.name}: a context_size of {context_size} is too small: give at least {MIN_CONTEXT}"
         )
     slots = config.slots or DEFAULT_SLOTS
-    room = memory // 2 // model.kv_bytes_per_token if memory is not None else slots * context_size
+    per_token = max(model.kv_bytes_per_token, 1)  # a recurrent model has no cells, but one state for each sequence
+    room = memory // 2 // per_token if memory is not None else slots * context_size
     if config.kv == "split" and config.kv_tokens:
         raise ModelUnusable(f"{config.name}: kv_tokens sizes one pool for all slots: leave it out, or say kv: unified")
     prefers_pool = model.is_offloaded or config.kv_tokens is not None or slots * context_size > room
@@ -115,6 +141,8 @@ def plan_limits(config: ModelConfig, model: LlamaModel, memory: int | None) -> L
     else:
         holders = config.holders or 0
         kv_tokens = (slots + holders) * context_size
+    max_batch = batch_rows(config.parameters.batch, on_gpu=model.is_offloaded)
+    drafts = config.prompt_lookup is not False and model.can_cut_memory  # else a wrong draft could not be forgotten
     _check_fit(config, model, kv_tokens, context_size, memory)
     return Limits(
         context_size=context_size,
@@ -123,8 +151,9 @@ def plan_limits(config: ModelConfig, model: LlamaModel, memory: int | None) -> L
         kv="unified" if unified else "split",
         kv_tokens=kv_tokens,
         min_copy=1 if unified else MIN_COPY,
-        max_batch=batch_rows(config.parameters.batch, on_gpu=model.is_offloaded),
-        max_scores=MAX_SCORES // model.num_heads if attention_of(config, model) == "off" else None,
+        max_batch=max_batch,
+        max_scores=MAX_SCORES // max(model.num_heads, 1) if attention_of(config, model) == "off" else None,
+        max_drafted=min(MAX_DRAFTED, max_batch - 1) if drafts else 0,
         default_max_tokens=config.default_max_tokens or DEFAULT_MAX_TOKENS,
         max_queue=DEFAULT_MAX_QUEUE if config.max_queue is None else config.max_queue,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 
@@ -70,11 +69,25 @@ class RequestBody(Payload):
 
 
 def _check_unicode(payload: object) -> None:
-    r"""JSON can say half a character (`"\ud800"`), which no tokenizer takes."""
+    r"""JSON can say half a character (`"\ud800"`), which no tokenizer takes.
+
+    A list that begins with a number is passed over: it holds tokens, up to a million of them, or is refused anyway."""
+    unchecked = [payload]
+    while unchecked:
+        value = unchecked.pop()
+        if isinstance(value, str):
+            _check_text(value)
+        elif isinstance(value, Mapping):
+            unchecked += [*value, *value.values()]
+        elif isinstance(value, list) and value and not isinstance(value[0], int):
+            unchecked += value
+
+
+def _check_text(text: str) -> None:
     try:
-        json.dumps(payload, ensure_ascii=False).encode()
+        text.encode()
     except UnicodeEncodeError as error:
-        half = error.object[error.start : error.end].encode("ascii", "backslashreplace").decode()
+        half = text[error.start : error.end].encode("ascii", "backslashreplace").decode()
         raise InvalidRequest(f"the body holds half of a character, {half}: send its other half too") from None
 
 
@@ -94,7 +107,8 @@ def _explain(error: ValidationError) -> InvalidRequest:
 
 def _in_our_words(message: str) -> str:
     message = message.removeprefix("Value error, ").replace("Field required", "is missing")
-    return message.replace("Input should be", "must be").replace("Input should", "must")
+    message = message.replace("Input should be", "must be").replace("Input should", "must")
+    return message.replace("List should", "must").replace(" after validation", "")
 
 
 def _path(location: tuple[int | str, ...]) -> list[str]:

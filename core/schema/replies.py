@@ -74,11 +74,12 @@ def timings(seq: Sequence) -> Object:
     """One finished sequence's phases in the words of llama.cpp's server, and `queue_ms`, which it lacks.
 
     `prompt_ms` runs from the seat to the first token, `predicted_ms` from the first token to the last, so
-    `predicted_per_second` counts the tokens after the first.
+    `predicted_per_second` counts the tokens after the first. `draft_n` of them were computed on trial, if any were.
     """
     admitted = seq.admitted_at or seq.submitted_at
     first, last = seq.first_token_at or admitted, seq.last_token_at or admitted
     num_prompt = seq.num_prompt - seq.num_cached
+    drafts = {"draft_n": seq.num_drafted, "draft_n_accepted": seq.num_accepted} if seq.num_drafted else {}
     return {
         "queue_ms": _ms(admitted - seq.submitted_at),
         "cache_n": seq.num_cached,
@@ -88,6 +89,7 @@ def timings(seq: Sequence) -> Object:
         "predicted_n": seq.num_generated,
         "predicted_ms": _ms(last - first),
         "predicted_per_second": _rate(seq.num_generated - 1, last - first),
+        **drafts,
     }
 
 

@@ -37,7 +37,7 @@ def require_room(folder: Path, num_bytes: int) -> None:
     if num_bytes > free:
         raise StoreError(
             f"no room on the disk of {folder}: {_megabytes(num_bytes)} are needed and {_megabytes(free)} are free. "
-            "Free some space, then pull again."
+            "Free some space, then try again."
         )
 
 
@@ -48,7 +48,7 @@ def explained_disk_errors(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            message = f"no room left on the disk of {folder}. Free some space, then pull again."
+            message = f"no room left on the disk of {folder}. Free some space, then try again."
         else:
             culprit = error.filename2 or error.filename or folder
             message = f"{culprit}: {error.strerror or error}. Make it writable, or move it away."

@@ -26,7 +26,9 @@ moves a float by 1e-7; 8-bit activations round that up or down, and 30 layers am
 
 
 @contextmanager
-def open_context(model: LlamaModel, *, unified: bool, num_seqs: int = 8) -> Iterator[LlamaContext]:
+def open_context(
+    model: LlamaModel, *, unified: bool, num_seqs: int = 8, max_drafted: int = 0
+) -> Iterator[LlamaContext]:
     settings = ContextSettings(
         num_cells=4096,
         num_seqs=num_seqs,
@@ -36,6 +38,7 @@ def open_context(model: LlamaModel, *, unified: bool, num_seqs: int = 8) -> Iter
         threads=2,
         threads_batch=2,
         flash_attention="off",
+        max_drafted=max_drafted,
     )
     context = LlamaContext(model, settings)
     yield context

@@ -7,6 +7,7 @@ greedy text equal up to the first near-tie inside that bound.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,17 @@ TEXTS = [
     "A contract is an agreement between two or more parties. To be valid it needs an offer, an acceptance of it",
     "The orchestra tuned its instruments while the last guests looked for their seats; then the lights went down and a",
 ]
+
+
+@dataclass
+class Saved:
+    """A prefix as a context gave it away."""
+
+    tokens: list[int]
+    state: bytearray
+
+    def read(self) -> bytearray:
+        return self.state
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +95,27 @@ def test_a_reused_prefix_matches_a_fresh_one_within_bound(
         for position in range(len(prefix) + 4, len(text)):
             reused += logprobs(context, [Chunk(seq, position, position + 1, True)])
     assert_within_bound(differences(text, len(prefix) + 4, fresh, reused))
+
+
+def test_a_prefix_that_is_read_back_matches_a_fresh_one_within_bound(
+    model: LlamaModel, tokens: list[list[int]], unified: bool
+) -> None:
+    prefix = [token for text in tokens[:4] for token in text]
+    text = [*prefix, *tokens[4]]
+    with open_context(model, unified=unified) as context:
+        [fresh] = after_prompt(context, [forced(text, 0)], num_prompt=len(prefix) + 4)
+    with open_context(model, unified=unified) as context:
+        logprobs(context, [Chunk(forced(prefix, 3), 0, len(prefix), True)])
+        stored = Saved(prefix, context.save(3))
+    with open_context(model, unified=unified) as context:
+        other = forced(tokens[5], 1)
+        logprobs(context, [Chunk(other, 0, len(other.tokens), True)])
+        assert context.restore(2, stored)
+        seq = forced(text, 2)
+        restored = logprobs(context, [Chunk(seq, len(prefix), len(prefix) + 4, True)])
+        for position in range(len(prefix) + 4, len(text)):
+            restored += logprobs(context, [Chunk(seq, position, position + 1, True)])
+    assert_within_bound(differences(text, len(prefix) + 4, fresh, restored))
 
 
 def test_greedy_text_is_the_same_up_to_a_near_tie(model: LlamaModel, tokens: list[list[int]], unified: bool) -> None:

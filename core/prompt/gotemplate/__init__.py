@@ -9,16 +9,16 @@ Not offered: complex numbers, methods of values, sprig beyond what prompts use.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.prompt.budget import TooCostly, budgeted
 from core.prompt.gotemplate.data import call, root, text
 from core.prompt.gotemplate.errors import Mistake, TemplateError, TemplateRuntimeError, TemplateSyntaxError
-from core.prompt.gotemplate.gojson import to_json as write_json
-from core.prompt.gotemplate.interpreter import Interpreter
-from core.prompt.gotemplate.nodes import MAIN
-from core.prompt.gotemplate.parser import parse
-from core.prompt.gotemplate.reads import FieldRead, root_reads
+
+if TYPE_CHECKING:
+    from core.prompt.gotemplate.reads import FieldRead
+
+# Parser and interpreter are imported where they are used: a folder without Go templates need not wait for them.
 
 __all__ = ["GoTemplate", "TemplateError", "TemplateRuntimeError", "TemplateSyntaxError", "render_template", "to_json"]
 
@@ -27,6 +27,8 @@ class GoTemplate:
     """Thread-safe once built. Raises TemplateSyntaxError if `source` is no template."""
 
     def __init__(self, source: str) -> None:
+        from core.prompt.gotemplate.parser import parse
+
         self._source = text(source)
         tree = parse(self._source)
         self._definitions = tree.definitions
@@ -35,6 +37,8 @@ class GoTemplate:
 
     def root_reads(self) -> list[FieldRead]:
         """What it reads from its data itself; see `reads.root_reads`."""
+        from core.prompt.gotemplate.reads import root_reads
+
         return root_reads(self._definitions)
 
     def render(self, data: Mapping[str, Any]) -> str:
@@ -43,6 +47,9 @@ class GoTemplate:
         Tools (`Functions`), tool calls (a list as `FunctionCall`) and media (`Images`, `Audio`, `Video`) are given as
         their JSON objects. Raises TemplateRuntimeError.
         """
+        from core.prompt.gotemplate.interpreter import Interpreter
+        from core.prompt.gotemplate.nodes import MAIN
+
         interpreter = Interpreter(self._definitions)
         try:
             with budgeted(data):
@@ -64,6 +71,8 @@ def to_json(calls: Any) -> str:
 
     Raises TemplateRuntimeError for what JSON cannot write.
     """
+    from core.prompt.gotemplate.gojson import to_json as write_json
+
     try:
         with budgeted(calls):
             return write_json(call(calls))
