@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bench.deployment import Deployment
 from bench.environment import Environment
 from bench.errors import BenchError
+from bench.limits.result import LimitsPart
 from bench.micro.result import Micro
 from bench.plan.result import Plan
 from bench.roofline.result import Roofline
@@ -143,6 +144,7 @@ class Result(Frozen):
     roofline: Roofline | None = None
     plan: Plan | None = None
     micro: Micro | None = None
+    limits: LimitsPart | None = None
     validity: list[Flag]
 
     def write(self, folder: Path) -> Path:

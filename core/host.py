@@ -9,6 +9,7 @@ from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
 MEMINFO = Path("/proc/meminfo")
+CPUINFO = Path("/proc/cpuinfo")
 
 
 def available_cpus(cgroup: Path = CGROUP) -> int:
@@ -20,6 +21,15 @@ def available_cpus(cgroup: Path = CGROUP) -> int:
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _cpu_quota(cgroup)
     return max(1, min(cpus, math.ceil(quota)) if quota else cpus)
+
+
+def cpu_model(cpuinfo: Path = CPUINFO) -> str | None:
+    """The processor's name; None where the kernel does not tell."""
+    try:
+        match = re.search(r"^model name\s*: (.+)$", cpuinfo.read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return match[1].strip() if match else None
 
 
 def available_memory(cgroup: Path = CGROUP, meminfo: Path = MEMINFO) -> int | None:

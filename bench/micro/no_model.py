@@ -7,6 +7,7 @@ from typing import Any
 
 from core.config.model import ModelConfig
 from core.engine.batch import Batch
+from core.engine.prefix import StoredPrefix
 from core.engine.sequence import Sequence as Running
 from core.runners.text import Limits, TextRunner
 
@@ -20,6 +21,7 @@ LIMITS = Limits(
     min_copy=1,
     max_batch=1024,
     max_scores=None,
+    max_drafted=0,
     default_max_tokens=16,
     max_queue=64,
 )
@@ -33,6 +35,7 @@ class ByteModel:
     """A token for each byte."""
 
     can_cut_memory = True
+    attention_window = None
     adds_bos = False
     bos = -1
     end_tokens: frozenset[int] = frozenset()
@@ -68,7 +71,16 @@ class NoDecoder:
 
     def copy(self, source: int, target: int, num_tokens: int) -> None: ...
 
-    def decode(self, batch: Batch) -> list[int]:
-        return [ord("a") for chunk in batch.chunks if chunk.wants_token]
+    def restore(self, seq_id: int, prefix: StoredPrefix) -> bool:
+        return False
+
+    def save(self, seq_id: int) -> bytearray:
+        return bytearray()
+
+    def first(self, seq_id: int) -> int:
+        return 0
+
+    def decode(self, batch: Batch) -> list[list[int]]:
+        return [[ord("a")] if chunk.wants_token else [] for chunk in batch.chunks]
 
     def free(self) -> None: ...
