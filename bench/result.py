@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bench.cost.result import CostPart
 from bench.deployment import Deployment
 from bench.environment import Environment
 from bench.errors import BenchError
@@ -145,6 +146,7 @@ class Result(Frozen):
     plan: Plan | None = None
     micro: Micro | None = None
     limits: LimitsPart | None = None
+    cost: CostPart | None = None
     validity: list[Flag]
 
     def write(self, folder: Path) -> Path:

@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from core.runners.text import Limits
 
 ROUNDS = 3
-SWEEP_PROMPT = 256
-"""Tokens of the prompt that threads and batches are compared with."""
-BATCHES = (64, 128, 256, 512)
+SWEEP_PROMPT = 512
+"""Tokens of the prompt that threads and batches are compared with. In longer ones the scheduler makes batches smaller
+with the depth, so that attention stays in the cache: that is not the batch's merit."""
+BATCHES = (64, 128, 256)
+"""Rows, beside the number that is served by default."""
 LENGTHS = (128, 512, 2048)
 SHALLOW, DEEP = 16, 1024
 STEPS = 12
@@ -120,10 +122,10 @@ class Measuring:
         ]
 
     def _sweep_batches(self) -> list[BatchRate]:
-        """Up to the number of rows that is served by default."""
-        longest = self._limits.max_batch
-        prompt = self._prompt(min(max(SWEEP_PROMPT, longest), self._longest))
-        sizes = sorted({size for size in (*BATCHES, longest) if size <= longest})
+        """The default last, so that it wins a tie."""
+        default = self._limits.max_batch
+        prompt = self._prompt(min(SWEEP_PROMPT, self._longest))
+        sizes = [*(size for size in BATCHES if size < default), default]
         found: dict[int, list[float]] = {size: [] for size in sizes}
         for number in range(ROUNDS):
             for size, rates in found.items():

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from bench.record import RequestRecord
-from bench.report import facts, latency, limits, micro, plan, requests, roofline, stages, throughput, verdict
+from bench.report import cost, facts, latency, limits, micro, plan, requests, roofline, stages, throughput, verdict
 from bench.report.blocks import Block, Finding, Report, Section, Text, Verdict
 from bench.report.glossary import gathered
 from bench.result import Result
 
-FINDINGS: tuple[Callable[[Result], Iterator[Finding]], ...] = (verdict.findings, limits.findings)
+FINDINGS: tuple[Callable[[Result], Iterator[Finding]], ...] = (verdict.findings, limits.findings, cost.findings)
 PARTS: tuple[Callable[[Result], Iterator[Section]], ...] = (
     throughput.sections,
     latency.sections,
@@ -19,6 +19,7 @@ PARTS: tuple[Callable[[Result], Iterator[Section]], ...] = (
     plan.sections,
     micro.sections,
     limits.sections,
+    cost.sections,
 )
 
 

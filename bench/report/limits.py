@@ -27,7 +27,7 @@ def sections(result: Result) -> Iterator[Section]:
     if part is None:
         return
     yield Section("Threads and batches", (_threads(part), _batches(part)))
-    yield Section("Tokens per second", (_prefill(part), _decode(part), Definitions(TERMS)))
+    yield Section("Tokens per second", (_prefill(part), _decode(part), _by_batch(part), Definitions(TERMS)))
     if part.limits.step_seconds:
         yield Section("What a decode call takes by its rows", (_steps(part.limits.step_seconds),))
     yield Section("For the server", (Notes((f"written to {part.file}",)),))
@@ -62,6 +62,12 @@ def _decode(part: LimitsPart) -> LinePlot:
         "decode tok/s",
         tuple(series),
     )
+
+
+def _by_batch(part: LimitsPart) -> Table:
+    found = sorted((one.depth, one.batch, one.tok_s) for one in part.limits.decode)
+    rows = tuple((str(depth), str(batch), number(tok_s)) for depth, batch, tok_s in found)
+    return Table(("tokens deep", "sequences", "decode tok/s"), rows)
 
 
 def _steps(seconds: dict[int, float]) -> Table:
