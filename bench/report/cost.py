@@ -54,7 +54,7 @@ def _blocks(cost: CostPart) -> Iterator[Block]:
             f"{price.sku}: ${price.usd_per_second:.6g} a second, {price.source}, noted {price.noted}",
             f"a request: {use.tokens_in:.0f} tokens in, {use.tokens_out:.0f} out, {use.busy_s:.3g} s of the worker, of"
             f" which {100 * use.prefill_share:.0f} % for the prompt ({use.basis})",
-            f"cold start {cost.cold_s:g} s; one worker, at most {100 * FULL:.0f} % busy: more traffic takes more of them",
+            f"cold start {cost.cold_s:g} s; one worker, at most {100 * FULL:.0f} % busy: more traffic takes more",
             f"checked by playing out {cost.check.per_hour:.3g} requests per hour: {cost.check.simulated_s:.4g} s billed"
             f" for a request, {cost.check.expected_s:.4g} s by the formula",
             "A shorter timeout is never dearer: requests that come while the worker starts share that start. A longer"
