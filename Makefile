@@ -18,10 +18,11 @@ INSTALL = $(BIN)/python -m pip install --constraint constraints.txt $(if $(WHEEL
 define pull_models
 @$(BIN)/warmfn pull smollm2-135m-instruct --models models
 @$(BIN)/warmfn pull all-minilm-l6-v2 --models models
+@$(BIN)/warmfn optimize smollm2-135m-instruct-fast --models models
 endef
 
 help:
-	@echo 'make run       install, fetch the two default models, serve them on http://$(HOST):$(PORT)/v1'
+	@echo 'make run       install, fetch the two default models, make the faster form of one, serve them on http://$(HOST):$(PORT)/v1'
 	@echo 'make test      install, then lint, types and tests: everything that CI runs'
 	@echo 'make test-all  the same and the long tests'
 	@echo 'make lint      lint and types only'

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import argparse
 
-from bench.commands import compare, cost, import_, limits, micro, plan, report, run
+from bench.commands import compare, context, cost, import_, limits, load, micro, plan, report, run
 
-COMMANDS = (run, micro, limits, plan, cost, report, compare, import_)
+COMMANDS = (run, load, context, micro, limits, plan, cost, report, compare, import_)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import aiohttp
 
 from bench.record import INTERRUPTED, RequestRecord
+from bench.request import request_body, request_path
 from bench.scenario import Workload
 from bench.sse import EventLines
 
@@ -34,16 +35,10 @@ class StreamingClient:
     sent into a closing one fails. `extra` are fields this kind of server knows. Create it within an event loop."""
 
     def __init__(self, base_url: str, *, model: str, workload: Workload, extra: Mapping[str, Any]) -> None:
-        self._url = base_url + "/chat/completions" if workload.api == "chat" else base_url + "/completions"
+        self._url = base_url + request_path(workload)
         self._workload = workload
-        self._common = {
-            "model": model,
-            "temperature": workload.sampling.temperature,
-            "seed": workload.sampling.seed,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-            **extra,
-        }
+        self._model = model
+        self._extra = extra
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         self._http = aiohttp.ClientSession(connector=connector, timeout=TIMEOUT, auto_decompress=False)
 
@@ -52,7 +47,8 @@ class StreamingClient:
 
     async def send(self, prompt: str, record: RequestRecord) -> None:
         """Stream one request and fill in its record. A failure of the server lands in `record.err`."""
-        body = json.dumps(self._body(prompt, record.osl_req))
+        asked = request_body(self._workload, model=self._model, prompt=prompt, max_tokens=record.osl_req, **self._extra)
+        body = json.dumps(asked)
         blocks: list[Block] = []
         record.t_send = perf_counter_ns()
         try:
@@ -64,12 +60,7 @@ class StreamingClient:
             raise
         finally:
             record.t_end = perf_counter_ns()
-            _read(blocks, record)
-
-    def _body(self, prompt: str, max_tokens: int) -> dict[str, Any]:
-        if self._workload.api == "completions":
-            return self._common | {"prompt": prompt, "max_tokens": max_tokens}
-        return self._common | {"messages": [{"role": "user", "content": prompt}], "max_tokens": max_tokens}
+            read_reply(blocks, record)
 
     async def _stream(self, body: str, record: RequestRecord, blocks: list[Block]) -> None:
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
@@ -79,7 +70,7 @@ class StreamingClient:
                 blocks.append((perf_counter_ns(), block))
 
 
-def _read(blocks: list[Block], record: RequestRecord) -> None:
+def read_reply(blocks: list[Block], record: RequestRecord) -> None:
     """Fill in the record from what came of a reply, whole or broken off."""
     record.t_first_byte = blocks[0][0] if blocks else None
     if record.status not in (None, 200):

@@ -18,7 +18,7 @@ CPU_LIMITS = ("cpu.max", "cpu/cpu.cfs_quota_us")
 MEMORY_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 
 FEATURES = {
-    "llama-cpp-python": "from core.llama.bare import system_info; print(system_info())",
+    "llama-cpp-python": "from core.llama.kernels import system_info; print(system_info())",
     "xllamacpp": "import xllamacpp; print(xllamacpp.get_system_info())",
 }
 """How each copy of llama.cpp says for what processor it was compiled. A process each: both bring the same symbols."""

@@ -17,6 +17,7 @@ from bench.errors import BenchError
 
 REQUESTS_FILE = "requests.jsonl"
 INTERRUPTED = "interrupted: the run ended first"
+CUT_OFF = "cut off: it still ran when the drain had ended"
 
 
 @dataclass
@@ -54,7 +55,8 @@ class RequestRecord:
 
     @property
     def censored(self) -> bool:
-        return self.err == INTERRUPTED
+        """Its end was never seen, because the bench ended it."""
+        return self.err in (INTERRUPTED, CUT_OFF)
 
     @property
     def ttft_ms(self) -> float | None:
@@ -72,6 +74,15 @@ class RequestRecord:
     @property
     def e2e_ms(self) -> float | None:
         return None if self.t_end is None else (self.t_end - self.t_sched) / 1e6
+
+    @property
+    def ttft_from_send_ms(self) -> float | None:
+        """Without the client's own lateness: what the server is to blame for."""
+        return None if self.t_first_tok is None or self.t_send is None else (self.t_first_tok - self.t_send) / 1e6
+
+    @property
+    def e2e_from_send_ms(self) -> float | None:
+        return None if self.t_end is None or self.t_send is None else (self.t_end - self.t_send) / 1e6
 
     @property
     def itl_ms(self) -> float | None:
@@ -103,6 +114,13 @@ class RequestRecord:
     def line(self) -> str:
         return json.dumps(dataclasses.asdict(self))
 
+    @classmethod
+    def from_line(cls, line: str) -> RequestRecord:
+        """Raises ValueError or TypeError for a line that is none of ours."""
+        record = cls(**json.loads(line))
+        record.chunks = [(at, tokens) for at, tokens in record.chunks]
+        return record
+
 
 def read_records(folder: Path) -> list[RequestRecord]:
     """Of a result's folder; none where what was measured are no requests. Raises BenchError naming file and line."""
@@ -115,8 +133,6 @@ def read_records(folder: Path) -> list[RequestRecord]:
 
 def _record(line: str, place: str) -> RequestRecord:
     try:
-        record = RequestRecord(**json.loads(line))
+        return RequestRecord.from_line(line)
     except (ValueError, TypeError) as error:
         raise BenchError(f"{place}: not a request's record: {error}") from error
-    record.chunks = [(at, tokens) for at, tokens in record.chunks]
-    return record

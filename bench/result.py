@@ -10,16 +10,19 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bench.context.parts import ContextPart
 from bench.cost.result import CostPart
 from bench.deployment import Deployment
 from bench.environment import Environment
 from bench.errors import BenchError
 from bench.limits.result import LimitsPart
+from bench.load.findings import Attainment, Curve, GoodputFound
 from bench.micro.result import Micro
 from bench.plan.result import Plan
 from bench.roofline.result import Roofline
 from bench.sample import HostUse
-from bench.scenario import Scenario, Stage, TargetSpec
+from bench.scenario import Scenario, TargetSpec
+from bench.stages import AnyStage
 from bench.stats import Distribution
 
 FILE_NAME = "result.json"
@@ -63,15 +66,26 @@ class ModelFile(Frozen):
 
 
 class RoundResult(Frozen):
-    """One stage of one round on one target. `out_tok_s` is all tokens over the wall time from the first request due to
-    the last one ended; `decode_tok_s` the median over requests of (tokens - 1) / (last token - first token)."""
+    """One stage of one round on one target. `wall_s` is from the first request due to the last one ended.
+
+    Rates are over the window (`bench.load.window`), which leaves start and drain out where it is `steady`: `out_tok_s`
+    are all tokens that came in it, `requested_req_s` the requests due in it (open loops), `achieved_req_s` those that
+    ended well, `good_req_s` those that also met the SLO. `decode_tok_s` is the median over requests of (tokens - 1) /
+    (last token - first token)."""
 
     round: int
     wall_s: float | None
+    window_s: float | None = None
+    steady: bool = False
     out_tok_s: float | None
     decode_tok_s: float | None
     prefill_tok_s: float | None
     ttft_p50_ms: float | None
+    requested_req_s: float | None = None
+    achieved_req_s: float | None = None
+    good_req_s: float | None = None
+    most_in_flight: int | None = None
+    saturated: str | None = None
     host: HostUse | None
 
 
@@ -82,6 +96,9 @@ class Rates(Frozen):
     decode_tok_s: float | None
     prefill_tok_s: float | None
     ttft_p50_ms: float | None
+    requested_req_s: float | None = None
+    achieved_req_s: float | None = None
+    good_req_s: float | None = None
 
 
 class Sums(Frozen):
@@ -91,12 +108,13 @@ class Sums(Frozen):
 
 
 class StageResult(Frozen):
-    """One stage on one target over all rounds. `metrics` are pooled over the requests that ended well. Without `load`
-    it was measured by another tool, whose words for it are the stage's name."""
+    """One stage on one target over all rounds. `metrics` are pooled over the requests that ended well; `saturated` is
+    why the server did not keep up in at least half of the rounds. Without `load` it was measured by another tool, whose
+    words for it are the stage's name."""
 
     stage: str
     target: str
-    load: Stage | None
+    load: AnyStage | None
     n_sent: int | None
     n_ok: int | None
     n_err: int | None
@@ -104,6 +122,8 @@ class StageResult(Frozen):
     sum: Sums
     rates: Rates
     metrics: dict[str, Distribution | None]
+    goodput: Attainment | None = None
+    saturated: str | None = None
     rounds: list[RoundResult]
     validity: list[Flag]
 
@@ -142,8 +162,11 @@ class Result(Frozen):
     targets: list[TargetSpec] = []
     stages: list[StageResult] = []
     ratios: list[Ratio] = []
+    curves: list[Curve] = []
+    searches: list[GoodputFound] = []
     roofline: Roofline | None = None
     plan: Plan | None = None
+    context: ContextPart | None = None
     micro: Micro | None = None
     limits: LimitsPart | None = None
     cost: CostPart | None = None

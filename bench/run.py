@@ -12,11 +12,17 @@ from pathlib import Path
 
 from bench.deployment import Deployment
 from bench.errors import BenchError
+from bench.load.arrivals import arrivals
+from bench.load.curves import curves
+from bench.load.findings import GoodputFound
+from bench.load.goodput import GoodputSearch, attainment
 from bench.record import REQUESTS_FILE
 from bench.result import Result, ScenarioText
 from bench.sample import Readings, Sample
-from bench.scenario import Prompts, Scenario, Stage
+from bench.scenario import Scenario
+from bench.series import AnyLoad, Search, stages_of
 from bench.session import Session
+from bench.stages import AnyStage, Closed, Prompts
 from bench.summary import ratios, summarise
 from bench.targets.make import Target
 from bench.validity import doubts_of_builds
@@ -29,14 +35,17 @@ Progress = Callable[[str, int], None]
 
 
 class Run:
-    def __init__(self, scenario: Scenario, targets: Sequence[Target], out: Path, on_progress: Progress) -> None:
+    def __init__(
+        self, scenario: Scenario, targets: Sequence[Target], out: Path, on_progress: Progress, *, command: str = "run"
+    ) -> None:
         self.complete = False
         self._scenario = scenario
         self._targets = targets
         self._out = out
         self._on_progress = on_progress
         self._samples: list[Sample] = []
-        self._session = Session("run", scenario.name)
+        self._searches: list[GoodputFound] = []
+        self._session = Session(command, scenario.name)
 
     async def measure(self) -> None:
         """Start every target, go through the rounds, stop every target; also when cancelled in between."""
@@ -46,34 +55,62 @@ class Run:
                 started.push_async_callback(target.stop)
                 await target.start()
             for number in range(self._scenario.measure.rounds):
-                for stage in self._scenario.load:
-                    for target in _rotated(self._targets, number):
-                        await self._sample(target, stage, number)
+                for entry in self._scenario.load:
+                    await self._measure(entry, number)
             self.complete = True
 
-    async def _sample(self, target: Target, stage: Stage, number: int) -> None:
+    async def _measure(self, entry: AnyLoad, number: int) -> None:
+        targets = _rotated(self._targets, number)
+        if isinstance(entry, Search):
+            for target in targets:
+                await self._search(target, entry, number)
+        for stage in stages_of([entry]):
+            for target in targets:
+                await self._sample(target, stage, number)
+
+    async def _search(self, target: Target, entry: Search, number: int) -> None:
+        assert self._scenario.slo is not None, "a scenario with a search has one"
+        search = GoodputSearch(entry)
+        try:
+            while rate := search.next_rate():
+                sample = await self._sample(target, entry.probe(rate), number)
+                search.tell(rate, attainment(sample.records, self._scenario.slo))
+        finally:
+            self._searches.append(search.found(target.spec.name, number))
+
+    async def _sample(self, target: Target, stage: AnyStage, number: int) -> Sample:
         self._on_progress(f"round {number + 1}, {stage.name}, {target.spec.name}", 0)
         await self._warm_up(target, stage, number)
-        sample = Sample(target.spec.name, stage, number)
+        sample = Sample(target.spec.name, stage, number, self._arrivals(stage, number))
         self._samples.append(sample)
         before = self._read(target)
         try:
-            await target.measure(self._prompts(stage, f"round {number}", stage.requests), sample)
+            count = len(sample.arrivals) or stage.num_requests
+            await target.measure(self._prompts(stage, f"round {number}", count), sample)
             sample.host = self._read(target).use_since(before)
         finally:
             self._write_requests(sample)
-        self._on_progress(f"round {number + 1}, {stage.name}, {target.spec.name}", stage.requests)
+        self._on_progress(f"round {number + 1}, {stage.name}, {target.spec.name}", stage.num_requests)
+        return sample
 
-    async def _warm_up(self, target: Target, stage: Stage, number: int) -> None:
+    def _arrivals(self, stage: AnyStage, number: int) -> list[float]:
+        """The same for every target and, but for their rates, for every stage."""
+        seed = f"{self._scenario.workload.sampling.seed}/round {number}"
+        return [] if isinstance(stage, Closed) else arrivals(stage, seed)
+
+    async def _warm_up(self, target: Target, stage: AnyStage, number: int) -> None:
         """Short answers to other prompts, so that threads, connections and template caches are awake."""
-        count = self._scenario.measure.warmup * stage.concurrency
+        count = self._scenario.measure.warmup * stage.num_clients
+        if count == 0:
+            return
         short = Prompts(isl=stage.prompts.isl, osl=min(WARMUP_TOKENS, stage.prompts.osl))
-        sample = Sample(target.spec.name, stage.model_copy(update={"prompts": short}), number)
+        clients = Closed(name=stage.name, prompts=short, concurrency=stage.num_clients, requests=count)
+        sample = Sample(target.spec.name, clients, number)
         await target.measure(self._prompts(stage, f"warm-up {number}", count), sample)
         if failed := [record for record in sample.records if record.err]:
             raise BenchError(f"{target.spec.name} fails already at warm-up: {failed[0].err}")
 
-    def _prompts(self, stage: Stage, part: str, count: int) -> list[str]:
+    def _prompts(self, stage: AnyStage, part: str, count: int) -> list[str]:
         return prompts(stage, seed=self._scenario.workload.sampling.seed, run=self._session.id, part=part, count=count)
 
     def _read(self, target: Target) -> Readings:
@@ -96,6 +133,8 @@ class Run:
             targets=list(self._scenario.targets),
             stages=stages,
             ratios=ratios(stages, self._scenario),
+            curves=list(curves(stages, self._samples, self._scenario)),
+            searches=self._searches,
         )
         builds = doubts_of_builds(result.environment.llama_cpp_features, self._scenario.targets)
         return result.model_copy(update={"validity": [*result.validity, *builds]})

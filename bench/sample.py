@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import perf_counter_ns
 
 from bench.host import cpu_times
 from bench.record import RequestRecord
-from bench.scenario import Stage
+from bench.stages import AnyStage
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,17 @@ class HostUse:
 
 @dataclass
 class Sample:
+    """`arrivals` are the seconds after its start at which the requests of an open loop are due."""
+
     target: str
-    stage: Stage
+    stage: AnyStage
     round: int
+    arrivals: Sequence[float] = ()
     records: list[RequestRecord] = field(default_factory=list)
     host: HostUse | None = None
 
-    def new_record(self) -> RequestRecord:
-        """A record of a request that is due now."""
+    def new_record(self, due: int | None = None) -> RequestRecord:
+        """A record of a request that is due now, or was at `due` (perf_counter_ns)."""
         record = RequestRecord(
             target=self.target,
             stage=self.stage.name,
@@ -39,10 +43,15 @@ class Sample:
             index=len(self.records),
             isl_req=self.stage.prompts.isl,
             osl_req=self.stage.prompts.osl,
-            t_sched=perf_counter_ns(),
+            t_sched=perf_counter_ns() if due is None else due,
         )
         self.records.append(record)
         return record
+
+    @property
+    def started(self) -> int:
+        """When the open loop began (perf_counter_ns)."""
+        return self.records[0].t_sched - round(self.arrivals[self.records[0].index] * 1e9)
 
 
 @dataclass(frozen=True)
@@ -61,9 +70,10 @@ class Readings:
         cpu = cpu_times()
         return cls(time.perf_counter(), time.process_time(), target, idle_targets, cpu.busy, cpu.steal)
 
-    def use_since(self, earlier: Readings) -> HostUse:
+    def use_since(self, earlier: Readings, *, client_seconds: float | None = None) -> HostUse:
+        """`client_seconds` where the client was other processes than this one."""
         wall = self.at - earlier.at
-        client = (self.client - earlier.client) / wall
+        client = (self.client - earlier.client if client_seconds is None else client_seconds) / wall
         target = _rate(earlier.target, self.target, wall)
         idle_targets = _rate(earlier.idle_targets, self.idle_targets, wall)
         known = None if target is None or idle_targets is None else client + target + idle_targets

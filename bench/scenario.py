@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from bench.errors import BenchError
-
-
-class Strict(BaseModel):
-    """Unknown keys are errors: a misspelt one would silently measure something else."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from bench.series import AnyLoad, Search, stages_of
+from bench.slo import Slo
+from bench.stages import AnyStage, Closed
+from bench.strict import Strict
 
 
 class TargetSpec(Strict):
@@ -46,13 +44,6 @@ class TargetSpec(Strict):
         return self.url is None
 
 
-class Prompts(Strict):
-    """Input length (tokens of the user's message, approximately) and output length (tokens, exactly)."""
-
-    isl: int = Field(ge=16)
-    osl: int = Field(ge=2)
-
-
 class Sampling(Strict):
     temperature: float = Field(default=0.0, ge=0)
     seed: int = 7
@@ -63,16 +54,6 @@ class Workload(Strict):
     api: Literal["chat", "completions"] = "chat"
     cache: Literal["cold"] = "cold"
     sampling: Sampling = Sampling()
-
-
-class Stage(Strict):
-    """One closed-loop load: `concurrency` clients, each sending its next request when the last one has ended."""
-
-    name: str = Field(min_length=1)
-    kind: Literal["closed"] = "closed"
-    concurrency: int = Field(ge=1, le=256)
-    requests: int = Field(ge=1, description="per target and round")
-    prompts: Prompts
 
 
 class Measure(Strict):
@@ -88,15 +69,40 @@ class Scenario(Strict):
     model: str = Field(min_length=1, description="a model of the models folder")
     targets: tuple[TargetSpec, ...] = Field(min_length=1, description="the first is compared with each of the others")
     workload: Workload = Workload()
-    load: tuple[Stage, ...] = Field(min_length=1)
+    load: tuple[AnyLoad, ...]
+    slo: Slo | None = None
     measure: Measure = Measure()
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
-        for key, names in (("targets", [t.name for t in self.targets]), ("load", [s.name for s in self.load])):
+        for key, names in (("targets", [t.name for t in self.targets]), ("load", self._load_names())):
             if len(set(names)) < len(names):
                 raise ValueError(f"{key}: two entries have the same name: {', '.join(names)}")
         return self
+
+    def _load_names(self) -> list[str]:
+        searches = [entry.name for entry in self.load if isinstance(entry, Search)]
+        return [stage.name for stage in self.stages] + searches
+
+    @model_validator(mode="after")
+    def _loads_can_be_measured(self) -> Self:
+        if not self.load:
+            raise ValueError("load: ask for something: it has no entry")
+        searches = [entry.name for entry in self.load if isinstance(entry, Search)]
+        if searches and self.slo is None:
+            raise ValueError(f"load {searches[0]!r} searches for goodput: say under `slo` what is good")
+        arrivals = [*searches, *(stage.name for stage in self.stages if not isinstance(stage, Closed))]
+        bare = [target.name for target in self.targets if target.kind == "bare"]
+        if arrivals and bare:
+            raise ValueError(
+                f"the bare loop {bare[0]!r} knows no arrivals: leave it out, or make {arrivals[0]!r} closed"
+            )
+        return self
+
+    @property
+    def stages(self) -> list[AnyStage]:
+        """What is known beforehand to be measured, sweeps stage by stage."""
+        return stages_of(self.load)
 
     @property
     def hash(self) -> str:
@@ -126,8 +132,19 @@ def read_scenario(path: Path) -> Scenario:
         raise BenchError(f"{path}: cannot be read: {error.strerror}") from error
     except yaml.YAMLError as error:
         raise BenchError(f"{path}: not valid YAML: {error}") from error
+    return make_scenario(content, origin=str(path))
+
+
+def make_scenario(content: object, *, origin: str) -> Scenario:
+    """Raises BenchError naming the origin and every key at fault."""
     try:
         return Scenario.model_validate(content)
     except ValidationError as error:
-        faults = (f"{'.'.join(map(str, fault['loc'])) or 'scenario'}: {fault['msg']}" for fault in error.errors())
-        raise BenchError("\n".join(f"{path}: {fault}" for fault in faults)) from error
+        faults = (f"{_key(fault['loc']) or 'scenario'}: {fault['msg']}" for fault in error.errors())
+        raise BenchError("\n".join(f"{origin}: {fault}" for fault in faults)) from error
+
+
+def _key(place: tuple[int | str, ...]) -> str:
+    """As the file's author knows it: without the kind by which pydantic chose what an entry of `load` must be."""
+    hidden = 2 if place[:1] == ("load",) else None
+    return ".".join(str(part) for number, part in enumerate(place) if number != hidden)

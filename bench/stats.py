@@ -9,6 +9,8 @@ from statistics import fmean, median, stdev
 
 CONFIDENCE = 0.99
 TAILS = (90, 95, 99)
+Z95 = 1.959964
+"""Two-sided 95 % of the normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,17 @@ def describe(values: Sequence[float]) -> Distribution | None:
         max=max(values),
         p_supported=max((p for p in TAILS if tails[p] is not None), default=50),
     )
+
+
+def wilson(successes: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson 1927): honest also for few trials and for shares near 0 and 1, where n
+    successes of n prove no more than n / (n + z^2). Nothing tried is (0, 1)."""
+    if n == 0:
+        return 0.0, 1.0
+    share, z2 = successes / n, Z95**2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def median_or_none(values: Sequence[float | None]) -> float | None:

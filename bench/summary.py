@@ -5,25 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from statistics import median
+from typing import Any
 
+from bench.load.doubts import load_doubts
+from bench.load.goodput import attainment
+from bench.load.saturation import saturation
+from bench.load.window import most_in_flight, steady_window, whole_window
 from bench.record import RequestRecord
 from bench.result import Rates, Ratio, RoundResult, StageResult, Sums
 from bench.sample import Sample
 from bench.scenario import Scenario
+from bench.slo import Slo
+from bench.stages import Open
 from bench.stats import describe, median_or_none, ratio
 from bench.validity import doubts
 
-METRICS = ("ttft_ms", "ttfb_ms", "itl_ms", "e2e_ms", "queue_ms", "lag_ms", "decode_tok_s", "prefill_tok_s")
+METRICS = (
+    "ttft_ms", "ttft_from_send_ms", "ttfb_ms", "itl_ms", "e2e_ms", "e2e_from_send_ms", "queue_ms", "lag_ms",
+    "decode_tok_s", "prefill_tok_s",
+)  # fmt: skip
 """Properties of RequestRecord."""
 RATIOS = ("out_tok_s", "decode_tok_s", "ttft_p50_ms")
 """Fields of Rates."""
 
 
 def summarise(samples: Sequence[Sample], scenario: Scenario) -> list[StageResult]:
-    """In the scenario's order of stages, then of targets; what was never begun is left out."""
-    order = [(stage.name, target.name) for stage in scenario.load for target in scenario.targets]
-    ranked = sorted(samples, key=lambda sample: order.index(_place(sample)))
-    return [_stage(list(group), scenario.measure.rounds) for _, group in groupby(ranked, key=_place)]
+    """In the order in which stages were begun, then in that of the targets."""
+    stages = list(dict.fromkeys(sample.stage.name for sample in samples))
+    targets = [target.name for target in scenario.targets]
+    ranked = sorted(samples, key=lambda sample: (stages.index(sample.stage.name), targets.index(sample.target)))
+    return [_stage(list(group), scenario) for _, group in groupby(ranked, key=_place)]
 
 
 def ratios(stages: Sequence[StageResult], scenario: Scenario) -> list[Ratio]:
@@ -40,7 +51,7 @@ def ratios(stages: Sequence[StageResult], scenario: Scenario) -> list[Ratio]:
                 getattr(by_place[stage.name, subject], metric), getattr(by_place[stage.name, baseline], metric)
             ),
         )
-        for stage in scenario.load
+        for stage in scenario.stages
         for baseline in baselines
         if {(stage.name, subject), (stage.name, baseline)} <= by_place.keys()
         for metric in RATIOS
@@ -51,10 +62,12 @@ def _place(sample: Sample) -> tuple[str, str]:
     return sample.stage.name, sample.target
 
 
-def _stage(samples: list[Sample], rounds: int) -> StageResult:
+def _stage(samples: list[Sample], scenario: Scenario) -> StageResult:
     records = [record for sample in samples for record in sample.records]
     ended_well = [record for record in records if record.ok]
-    per_round = [_round(sample) for sample in samples]
+    per_round = [_round(sample, scenario.slo) for sample in samples]
+    saturated = _saturated(per_round)
+    is_planned = samples[0].stage.name in {stage.name for stage in scenario.stages}
     return StageResult(
         stage=samples[0].stage.name,
         target=samples[0].target,
@@ -67,23 +80,52 @@ def _stage(samples: list[Sample], rounds: int) -> StageResult:
         rates=_rates(per_round),
         metrics={name: describe(_known(ended_well, name)) for name in METRICS}
         | {"gap_ms": describe([gap for record in ended_well for gap in record.gaps_ms])},
+        goodput=attainment(records, scenario.slo) if scenario.slo else None,
+        saturated=saturated,
         rounds=per_round,
-        validity=doubts(samples, rounds=rounds),
+        validity=[
+            *doubts(samples, rounds=scenario.measure.rounds if is_planned else len(samples)),
+            *load_doubts(samples[0].stage, per_round, saturated),
+        ],
     )
 
 
-def _round(sample: Sample) -> RoundResult:
+def _round(sample: Sample, slo: Slo | None) -> RoundResult:
     records = [record for record in sample.records if record.ok]
-    wall_s = _wall_s(records)
     return RoundResult(
         round=sample.round,
-        wall_s=wall_s,
-        out_tok_s=ratio(sum(record.osl or 0 for record in records), wall_s),
+        wall_s=_wall_s(records),
+        **_rates_in_window(sample, slo),
+        most_in_flight=most_in_flight(sample.records),
         decode_tok_s=_median(records, "decode_tok_s"),
         prefill_tok_s=_median(records, "prefill_tok_s"),
         ttft_p50_ms=_median(records, "ttft_ms"),
         host=sample.host,
     )
+
+
+def _rates_in_window(sample: Sample, slo: Slo | None) -> dict[str, Any]:
+    """The fields of RoundResult that are counted over the window; empty if no request ended well."""
+    records, steady = sample.records, steady_window(sample.records, sample.stage)
+    window, is_open = steady or whole_window(records), isinstance(sample.stage, Open)
+    if window is None:
+        return {"out_tok_s": None}
+    ended_well = [record for record in records if record.ok]
+    good = [record for record in records if slo and slo.is_met_by(record)]
+    return {
+        "window_s": window.seconds,
+        "steady": steady is not None,
+        "out_tok_s": (steady.tokens(records) if steady else sum(r.osl or 0 for r in ended_well)) / window.seconds,
+        "requested_req_s": window.arrivals(records) / window.seconds if is_open else None,
+        "achieved_req_s": window.completions(records) / window.seconds,
+        "good_req_s": window.completions(good) / window.seconds if slo else None,
+        "saturated": saturation(records, steady) if is_open and steady else None,
+    }
+
+
+def _saturated(rounds: Sequence[RoundResult]) -> str | None:
+    reasons = [done.saturated for done in rounds if done.saturated]
+    return reasons[0] if 2 * len(reasons) >= len(rounds) and reasons else None
 
 
 def _rates(rounds: Sequence[RoundResult]) -> Rates:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 
-from bench.scenario import Stage
+from bench.stages import Stage
 
 SUBJECTS = (
     "the old captain", "a young teacher", "the village doctor", "my sister", "the night train", "a small company",

@@ -53,7 +53,8 @@ class Coalescer(Generic[Item, Result]):
     ) -> None:
         """`max_queue`: the most inputs that may wait; a call that finds nobody waiting is let in whatever its size."""
         self._compute = compute
-        self._limits = limits
+        self.limits = limits
+        """May be replaced at any time; it counts from the next batch on."""
         self._max_queue = max_queue
         self._calls: deque[_Call] = deque()
         """Calls with inputs not yet taken into a round, in the order of their next turn."""
@@ -114,7 +115,7 @@ class Coalescer(Generic[Item, Result]):
     def _take_round(self) -> None:
         """Wait for calls, then let them take turns of at most one batch each, so that a call of 2000 inputs never holds
         up a call of one for more than a round and a turn."""
-        limits = self._limits
+        limits = self.limits
         with self._changed:
             self._rests = not self._calls
             self._changed.wait_for(lambda: self._calls or self._closed)
@@ -136,7 +137,7 @@ class Coalescer(Generic[Item, Result]):
     def _next_batch(self) -> list[_Row]:
         """The round's next batch, without the inputs of calls that were cancelled or failed meanwhile."""
         rows = [row for row in self._taken if not row.call.ended]
-        size = self._limits.batch_size([row.length for row in rows]) if rows else 0
+        size = self.limits.batch_size([row.length for row in rows]) if rows else 0
         self._taken = rows[size:]
         return rows[:size]
 

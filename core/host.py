@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import re
 from pathlib import Path
 
@@ -23,13 +24,13 @@ def available_cpus(cgroup: Path = CGROUP) -> int:
     return max(1, min(cpus, math.ceil(quota)) if quota else cpus)
 
 
-def cpu_model(cpuinfo: Path = CPUINFO) -> str | None:
-    """The processor's name; None where the kernel does not tell."""
+def cpu_model(cpuinfo: Path = CPUINFO) -> str:
+    """The processor's name, or only its kind where the system does not tell."""
     try:
-        match = re.search(r"^model name\s*: (.+)$", cpuinfo.read_text(), re.MULTILINE)
+        match = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE)
     except OSError:
-        return None
-    return match[1].strip() if match else None
+        match = None
+    return match[1].strip() if match else platform.machine()
 
 
 def available_memory(cgroup: Path = CGROUP, meminfo: Path = MEMINFO) -> int | None:

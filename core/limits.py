@@ -7,7 +7,6 @@ log and passed over: then the defaults count, and rates are measured while servi
 from __future__ import annotations
 
 import logging
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -92,7 +91,7 @@ class MeasuredLimits(Frozen):
 
 
 def this_host(cards: Sequence[str], build: str) -> Host:
-    return Host(cpu=cpu_model() or platform.machine(), cpus=available_cpus(), cards=tuple(cards), llama_cpp=build)
+    return Host(cpu=cpu_model(), cpus=available_cpus(), cards=tuple(cards), llama_cpp=build)
 
 
 def limits_path(weights: Path) -> Path:

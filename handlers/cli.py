@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from core.errors import CoreError
-from handlers.commands import add, bench, doctor, models, pack, pull, serve
+from handlers.commands import add, bench, doctor, models, optimize, pack, pull, serve
 
 EPILOGUE = """\
 examples:
@@ -16,6 +16,7 @@ examples:
   warmfn models                           what the folder holds, and what is wrong with it
   warmfn doctor orca                      what is wrong with a model's prompts
   warmfn pack orca                        compute its prefixes once, so that no server has to
+  warmfn optimize orca                    what it would gain in another quantization, on this CPU
   warmfn serve --port 8080                serve it at http://127.0.0.1:8080/v1
 """
 
@@ -42,7 +43,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (serve, models, doctor, pull, add, pack):
+    for command in (serve, models, doctor, optimize, pack, pull, add):
         command.add_command(commands)
     bench.add_command(commands, chosen=argv[:1] == ["bench"])
     return parser

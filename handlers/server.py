@@ -65,8 +65,11 @@ def _announce(service: Service, host: str, port: int) -> None:
     for model in models:
         if model["id"] not in waiting:
             print(f"  {model['id']}  {model.get('kind', '')}  {model['state']}  {model.get('error', '')}".rstrip())
-    if waiting:
-        print(f"Not pulled: {', '.join(waiting)} (`warmfn pull NAME` fetches one)")
+    made = [name for name in waiting if service.folder.configs[name].optimized_from]
+    if pulled := [name for name in waiting if name not in made]:
+        print(f"Not pulled: {', '.join(pulled)} (`warmfn pull NAME` fetches one)")
+    if made:
+        print(f"Not made: {', '.join(made)} (`warmfn optimize NAME` makes one)")
     if not service.folder.configs:
         print(
             f"There is no model in {service.folder.path}: put a YAML file there, or see `warmfn pull --help`.",

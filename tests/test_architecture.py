@@ -21,6 +21,8 @@ ONLY_IN = {
     "starlette": ("handlers",),
     "uvicorn": ("handlers",),
     "xllamacpp": ("bench",),
+    "locust": ("bench.locustfile",),
+    "gevent": ("bench.locustfile",),
 }
 """Library -> the modules that may import it."""
 
@@ -40,7 +42,7 @@ LAYERS = [
     ("core.llama", "core.coalesce", "core.metrics"),
     ("core.loader", "core.outcome", "core.registry", "core.reply", "core.runners", "core.watch"),
     ("core.catalog",),
-    ("core.service", "core.doctor", "core.packer"),
+    ("core.service", "core.doctor", "core.optimize", "core.packer"),
     ("handlers", "bench"),
 ]
 """From the ground up: a module imports its own layer and those below."""

@@ -7,11 +7,12 @@ import asyncio
 from bench.client import StreamingClient
 from bench.record import RequestRecord
 from bench.sample import Sample
-from bench.scenario import Prompts, Stage, Workload
+from bench.scenario import Workload
 from bench.sse import EventLines
+from bench.stages import Closed, Prompts
 from tests.bench_stub import DONE, ROLE, StubServer, delta, event, usage
 
-STAGE = Stage(name="s", concurrency=1, requests=1, prompts=Prompts(isl=16, osl=3))
+STAGE = Closed(name="s", concurrency=1, requests=1, prompts=Prompts(isl=16, osl=3))
 
 
 def ask(server: StubServer, workload: Workload | None = None) -> RequestRecord:

@@ -8,6 +8,7 @@ from bench.plan.shapes import SHAPES, Shape, header_of
 from bench.roofline.arithmetic import prompt_flops, step_bytes, weight_bytes_read
 from bench.roofline.peaks import Peaks, measure_peaks
 from core.gguf import GgufHeader, TensorInfo
+from core.gguf.kv_cache import kv_bytes_per_token
 
 SMALL = Shape("llama", 512, 64, 128, 2, 4, 2, 16, 1000)
 """Per layer 64 x 64 queries and output, 64 x 32 keys and values, 3 x 64 x 128 feed-forward, two norms."""
@@ -19,8 +20,8 @@ def test_a_step_reads_all_but_the_embedding_table_and_the_cache_of_every_sequenc
     header = header_of(SMALL, "F16")
     weights = 2 * (2 * LAYER + HEAD) + 4 * (2 * 2 + 1) * 64
     assert weight_bytes_read(header) == weights
-    assert header.kv_bytes_per_token == 2 * 2 * (16 + 16) * 2
-    assert step_bytes(header, batch=3, depth=100) == weights + 3 * 100 * header.kv_bytes_per_token
+    assert kv_bytes_per_token(header) == 2 * 2 * (16 + 16) * 2
+    assert step_bytes(header, batch=3, depth=100) == weights + 3 * 100 * kv_bytes_per_token(header)
 
 
 def test_a_tied_table_is_the_output_matrix_and_is_read() -> None:

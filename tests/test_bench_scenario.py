@@ -42,6 +42,23 @@ def test_every_committed_scenario_is_valid(path: Path) -> None:
         ("kind: bare", "kind: url", "targets.1: Value error, target 'b': kind url needs a `url`"),
         ("name: b", "name: a", "two entries have the same name"),
         ("model: m\n", "", "model: Field required"),
+        ("name: one,", "name: one, kind: wave,", "load.0: Input tag 'wave'"),
+        ("concurrency: 1, requests: 2", "kind: poisson, rate: 0, requests: 2", "load.0.rate: Input should be greater"),
+        ("concurrency: 1, requests: 2", "kind: poisson, rate: 1", "'one': give either `duration` or `requests`"),
+        (
+            "concurrency: 1, requests: 2",
+            "kind: constant, rate: 1, duration: 25h",
+            "load.0.duration: Input should be less",
+        ),
+        ("concurrency: 1, requests: 2", "kind: constant, rate: 1, duration: .inf", "load.0.duration: Input should be"),
+        ("concurrency: 1, requests: 2", "kind: constant, rate: 1, duration: soon", "load.0.duration: Input should be"),
+        ("concurrency: 1, requests: 2", "kind: poisson, rate: 1, requests: 2", "the bare loop 'b' knows no arrivals"),
+        ("concurrency: 1, requests: 2", "kind: sweep, requests: 2", "give either `concurrency` or `rate`"),
+        ("concurrency: 1, requests: 2", "kind: sweep, concurrency: [4, 1], requests: 2", "from low to high"),
+        ("requests: 2", "requests: 2, drain: 0", "load.0.drain: Input should be greater"),
+        ("name: tiny", "name: tiny\nslo: {}", "slo: Value error, set at least one of"),
+        ("name: tiny", "name: tiny\nslo: {preset: fast}", "slo.preset: "),
+        (GOOD.splitlines()[4], "load: []", "load: ask for something"),
     ],
 )
 def test_a_fault_is_told_with_file_and_key(tmp_path: Path, old: str, new: str, words: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.stats import describe, median_or_none, percentile, ratio, required_samples
+from bench.stats import describe, median_or_none, percentile, ratio, required_samples, wilson
 
 
 @pytest.mark.parametrize(("p", "n"), [(90, 44), (95, 90), (99, 459)])
@@ -33,3 +33,18 @@ def test_nothing_measured_is_none() -> None:
     assert median_or_none([None, 3.0, 1.0]) == 2.0
     assert ratio(1.0, None) is None
     assert ratio(1.0, 0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"),
+    [
+        (0, 10, 0.0, 0.2775),
+        (8, 10, 0.4902, 0.9433),
+        (10, 10, 0.7225, 1.0),
+        (81, 263, 0.2553, 0.3662),  # Newcombe 1998, table I
+        (95, 100, 0.8882, 0.9785),
+        (0, 0, 0.0, 1.0),
+    ],
+)
+def test_wilson_bounds_are_the_published_ones(successes: int, n: int, low: float, high: float) -> None:
+    assert wilson(successes, n) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.config.folder import FolderDefaults, ModelsFolder, Problem, read_folder
-from core.config.problem import NOT_PULLED
+from core.config.problem import NOT_MADE, NOT_PULLED
 from core.errors import ModelUnusable
 from tests.small_gguf import write_gguf
 
@@ -21,7 +21,7 @@ def folder_of(path: Path, **files: str) -> ModelsFolder:
 
 def about_files(folder: ModelsFolder) -> list[Problem]:
     """All but that there are no weights, of which these tests have none."""
-    absent = ("weights ", NOT_PULLED)
+    absent = ("weights ", NOT_PULLED, NOT_MADE)
     return [problem for problem in folder.problems if not problem.message.startswith(absent)]
 
 

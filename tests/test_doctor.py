@@ -10,7 +10,9 @@ import pytest
 
 from core.config.folder import read_folder
 from core.doctor import examine
+from core.llama import kernels
 from handlers.cli import main
+from tests.tiny_llama import write_tiny_llama
 
 CHATML = """
 template:
@@ -76,3 +78,16 @@ def test_examining_a_damaged_file_finds_and_never_fails(tmp_path: Path) -> None:
     [diagnosis] = examine(read_folder(tmp_path), ["m"])
     assert not diagnosis.is_fit
     shutil.rmtree(tmp_path)
+
+
+def test_advice_is_given_and_counts_as_no_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "system_info", lambda: "AVX = 1 | AVX2 = 1 | REPACK = 1 | LLAMAFILE = 1 | ")
+    write_tiny_llama(tmp_path / "w.gguf")  # float16
+    (tmp_path / "m.yaml").write_text("name: m\nparameters: {model: w.gguf}\ntemplate: {chat: '{{.Input}}'}\n")
+    assert main(["doctor", "m", "--models", str(tmp_path)]) == 0
+    assert "advice: most of its weights are F16" in capsys.readouterr().out
+    main(["doctor", "m", "--models", str(tmp_path), "--json"])
+    [said] = json.loads(capsys.readouterr().out)["advice"]
+    assert "`warmfn optimize m`" in said

@@ -114,8 +114,8 @@ def test_pooling_is_the_files_own_or_the_configs(folder: Path, runner: Embedding
     overridden, _ = embed_once(config(folder, "mean.gguf", options=["pooling:cls"]))
     unnamed, _ = embed_once(config(folder, "silent.gguf"))
     assert facts["pooling"] == "cls"
-    assert np.allclose(by_cls, overridden, atol=1e-5)
-    assert np.allclose(by_mean, unnamed, atol=1e-5)
+    assert cosines(by_cls, overridden).min() >= 1 - 1e-5
+    assert cosines(by_mean, unnamed).min() >= 1 - 1e-5
     assert not np.allclose(by_cls, by_mean, atol=1e-2)
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from core.errors import ContextLengthExceeded, DecodeFailed, InvalidRequest, ModelUnusable, ShuttingDown
-from core.runners.embedding import EmbeddingRunner, Vectors, longest_input, unit_length
+from core.runners import embedding
+from core.runners.embedding import EmbeddingRunner, Vectors, choose_budget, longest_input, unit_length
 
 CLS, SEP = 1, 2
 
@@ -192,3 +193,41 @@ def test_a_context_size_beyond_the_networks_positions_is_cut_with_a_warning(capl
 def test_a_model_of_unknown_limits_asks_for_context_size() -> None:
     with pytest.raises(ModelUnusable, match="set context_size"):
         longest_input("m", asked=None, own=None, bound=None)
+
+
+@pytest.mark.parametrize(
+    ("speeds", "most", "budget"),
+    [
+        ({256: 5000, 512: 5400}, 1024, 256),
+        ({256: 5000, 512: 5600, 1024: 5700}, 1024, 512),
+        ({256: 5000, 512: 6000, 1024: 7000}, 1024, 1024),
+        ({256: 5000, 512: 6000}, 1000, 512),
+        ({40: 5000}, 40, 40),
+        ({256: 300}, 1024, 256),  # a second for a batch of 300 is too long already
+    ],
+)
+def test_batches_grow_only_as_far_as_it_pays(speeds: dict[int, float], most: int, budget: int) -> None:
+    assert choose_budget(speeds.__getitem__, most) == budget
+
+
+def test_warming_up_calibrates_where_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedding, "choose_budget", lambda tokens_per_second, most: min(most, 8))
+    for calibrates, rows in ((True, 2), (False, 4)):
+        model = CharacterModel()
+        runner = EmbeddingRunner("m", model, calibrates=calibrates)
+        runner.warm()
+        model.batches.clear()
+        runner.embed(["ab"] * 10).result()
+        assert max(map(len, model.batches)) == rows
+        runner.close()
+
+
+def test_each_budget_is_tried_in_one_batch_that_costs_as_much() -> None:
+    model = CharacterModel()
+    model.batch_tokens = 80
+    runner = EmbeddingRunner("m", model)
+    model.batches.clear()
+    assert runner._tokens_per_second(40) > 0
+    costs = [model.cost([len(tokens) for tokens in batch]) for batch in model.batches]
+    assert costs == [36, 36], "three inputs of twelve tokens"
+    runner.close()

@@ -10,6 +10,7 @@ import pytest
 
 from core.errors import ModelUnusable
 from core.gguf import iter_tokens, parse_header, read_header, token_texts
+from core.gguf.kv_cache import kv_bytes_per_token
 from tests.minilm_gguf import convert_minilm
 
 SHARED = Path(__file__).parents[2] / "shared/models"
@@ -58,7 +59,7 @@ def test_a_header_gives_the_facts_of_its_model(tiny: Path) -> None:
     assert (header.architecture, header.kind, header.quant) == ("llama", "model", "Q4_K_M")
     assert (header.num_layers, header.context_length, header.embedding_length) == (3, 2048, 64)
     assert (header.num_heads, header.kv_heads, header.key_length, header.value_length) == (8, (2, 2, 2), 8, 8)
-    assert header.kv_bytes_per_token == 3 * 2 * (8 + 8) * 2
+    assert kv_bytes_per_token(header) == 3 * 2 * (8 + 8) * 2
     assert header.weight_bytes == 2 * 4 * 32 * 2
     assert header.chat_template == "{{ messages }}"
     assert (header.bos_id, header.eos_id, header.adds_bos) == (0, 1, True)
@@ -89,7 +90,7 @@ def test_layers_that_differ_are_summed(tmp_path: Path) -> None:
     finish(writer)
     header = read_header(path)
     assert header.kv_heads == (8, 4, 1)
-    assert header.kv_bytes_per_token == 13 * (8 + 8) * 2
+    assert kv_bytes_per_token(header) == 13 * (8 + 8) * 2
 
 
 def test_key_and_value_lengths_win_over_the_width_of_a_head(tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_key_and_value_lengths_win_over_the_width_of_a_head(tmp_path: Path) -> N
         llama__attention__value_length=32,
     )
     finish(writer)
-    assert read_header(path).kv_bytes_per_token == 8 * (128 + 32) * 2
+    assert kv_bytes_per_token(read_header(path)) == 8 * (128 + 32) * 2
 
 
 def test_without_a_file_type_the_quant_is_that_of_most_bytes(tmp_path: Path) -> None:
@@ -192,7 +193,7 @@ def test_the_header_agrees_with_llama_cpp(models_folder: Path) -> None:
     path = models_folder / "SmolLM2-135M-Instruct.Q4_1.gguf"
     header, model = read_header(path), LlamaModel(path)
     try:
-        assert header.kv_bytes_per_token == model.kv_bytes_per_token
+        assert kv_bytes_per_token(header) == model.kv_bytes_per_token
         assert header.context_length == model.context_train
         assert header.chat_template == model.chat_template
         assert (header.bos_id, header.adds_bos) == (model.bos, model.adds_bos)
@@ -204,4 +205,4 @@ def test_the_header_agrees_with_llama_cpp(models_folder: Path) -> None:
 @pytest.mark.weights
 def test_an_encoder_has_no_cache(models_folder: Path, tmp_path: Path) -> None:
     header = read_header(convert_minilm(models_folder / "all-MiniLM-L6-v2", tmp_path / "minilm.gguf"))
-    assert (header.is_embedding, header.kv_bytes_per_token, header.quant) == (True, 0, "F32")
+    assert (header.is_embedding, kv_bytes_per_token(header), header.quant) == (True, 0, "F32")

@@ -39,7 +39,7 @@ def test_flash_attention(asked: Attention | None, on_gpu: bool, expected: Attent
 
 def test_a_gpu_gets_larger_batches_and_the_yaml_wins() -> None:
     assert (batch_rows(None, on_gpu=False), batch_rows(None, on_gpu=True)) == (1024, 2048)
-    assert (embedding_batch(None, on_gpu=False), embedding_batch(None, on_gpu=True)) == (512, 2048)
+    assert (embedding_batch(None, on_gpu=False), embedding_batch(None, on_gpu=True)) == (1024, 2048)
     assert {rule(64, on_gpu=on_gpu) for rule in (batch_rows, embedding_batch) for on_gpu in (True, False)} == {64}
 
 

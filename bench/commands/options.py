@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
+import signal
+from collections.abc import Awaitable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -70,3 +73,11 @@ def progress_bar() -> Progress:
     """Drawn only when something ends: one that animates would be a busy neighbour of what is measured."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, console=Console(stderr=True), auto_refresh=False)
+
+
+async def until_terminated(measuring: Awaitable[None]) -> None:
+    """SIGTERM ends a measurement as Ctrl-C does: children are stopped, the result is written."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await measuring

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 from pathlib import Path
 
-from bench.commands.options import add_out_option, exit_status, out_folder, progress_bar, show, write
+from bench.commands.options import add_out_option, exit_status, out_folder, progress_bar, show, until_terminated, write
 from bench.deployment import Deployment, read_deployment
 from bench.result import Result, read_result
 from bench.roofline.peaks import Peaks, measure_peaks
@@ -43,30 +42,30 @@ def _run(args: argparse.Namespace) -> int:
     started_here = any(target.started_here for target in scenario.targets)
     deployment = read_deployment(args.models, scenario.model) if started_here else None
     out = out_folder(args.out, scenario.name)
-    peaks = measure_peaks(deployment.threads) if deployment else None
-    _measure(scenario, args.models, deployment, peaks, out)
-    result = read_result(out)
+    result = measure(scenario, models=args.models, deployment=deployment, out=out, command="run")
     show(result, out, ratios=_ratios(result))
     return exit_status(result)
 
 
-def _measure(scenario: Scenario, models: Path, deployment: Deployment | None, peaks: Peaks | None, out: Path) -> None:
+def measure(scenario: Scenario, *, models: Path, deployment: Deployment | None, out: Path, command: str) -> Result:
     """Measure and write the result, also of a run that fails or is stopped."""
+    peaks = measure_peaks(deployment.threads) if deployment else None
     targets = make_targets(scenario, models=models, deployment=deployment, out=out)
     with progress_bar() as progress:
-        requests = sum(stage.requests for stage in scenario.load) * scenario.measure.rounds * len(targets)
+        requests = sum(entry.num_requests for entry in scenario.load) * scenario.measure.rounds * len(targets)
         task = progress.add_task("", total=requests)
 
         def on_progress(words: str, advance: int) -> None:
             progress.update(task, description=words, advance=advance, refresh=True)
 
-        run = Run(scenario, targets, out, on_progress)
+        run = Run(scenario, targets, out, on_progress, command=command)
         try:
-            asyncio.run(_until_terminated(run))
+            asyncio.run(until_terminated(run.measure()))
         except (KeyboardInterrupt, asyncio.CancelledError):
             progress.console.print("stopped; what was measured is kept")
         finally:
             write(_with_roofline(run.result(deployment), deployment, peaks), out)
+    return read_result(out)
 
 
 def _with_roofline(result: Result, deployment: Deployment | None, peaks: Peaks | None) -> Result:
@@ -75,14 +74,6 @@ def _with_roofline(result: Result, deployment: Deployment | None, peaks: Peaks |
         return result
     use = roofline(result, read_header(Path(deployment.weights)), peaks, deployment.slots)
     return result.model_copy(update={"roofline": use})
-
-
-async def _until_terminated(run: Run) -> None:
-    """SIGTERM ends a run as Ctrl-C does: children are stopped, the result is written."""
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    await run.measure()
 
 
 def _ratios(result: Result) -> dict[str, dict[str, float | None]]:

@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from bench.compare.comparable import SAME
 from bench.compare.metrics import Better, Metric, read_metric
 from bench.errors import BenchError
-from bench.scenario import Strict
+from bench.strict import Strict
 
 
 def _percent(value: object) -> object:

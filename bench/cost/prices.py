@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, NonNegativeFloat, PositiveFloat, ValidationError
 
 from bench.errors import BenchError
-from bench.scenario import Strict
+from bench.strict import Strict
 
 PRICES = Path(__file__).with_name("prices.yaml")
 

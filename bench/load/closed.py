@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import TypeAlias
 
+from bench.load.drain import drain
 from bench.record import RequestRecord
 from bench.sample import Sample
+from bench.stages import Closed
 
-Send = Callable[[str, RequestRecord], Awaitable[None]]
+Send: TypeAlias = Callable[[str, RequestRecord], Awaitable[None]]
 
 
-async def closed_loop(send: Send, prompts: Sequence[str], sample: Sample) -> None:
-    """Send every prompt once, the stage's `concurrency` at a time. A request is due when a client is free for it."""
-    pending = iter(prompts)
+async def closed_loop(send: Send, prompts: Sequence[str], stage: Closed, sample: Sample) -> None:
+    """Send every prompt once, `concurrency` at a time, until the stage's `duration` is over. A request is due when a
+    client is free for it."""
+    if not prompts:
+        return
+    pending = deque(prompts)
+    all_sent = asyncio.Event()
 
     async def client() -> None:
-        for prompt in pending:
+        while pending:
+            prompt = pending.popleft()
+            if not pending:
+                all_sent.set()
             await send(prompt, sample.new_record())
 
-    async with asyncio.TaskGroup() as clients:
-        for _ in range(sample.stage.concurrency):
-            clients.create_task(client())
+    async with asyncio.TaskGroup() as group:
+        clients = [group.create_task(client()) for _ in range(stage.concurrency)]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(stage.duration):
+                await all_sent.wait()
+        pending.clear()
+        await drain(clients, stage.drain, sample)

@@ -12,6 +12,7 @@ from bench.plan.result import Plan
 from bench.plan.shapes import SHAPES, shape_header
 from bench.roofline.peaks import measure_peaks
 from core.gguf import GgufHeader, parse_header
+from core.gguf.kv_cache import kv_bytes_per_token
 from core.host import available_cpus, available_memory
 
 
@@ -55,7 +56,7 @@ def make_plan(asked: Question, *, probes: bool, synthetic: bool, on_step: OnStep
     on_step("measuring this host's memory and arithmetic")
     peaks = measure_peaks(asked.threads)
     context = asked.prompt + asked.output
-    needed = header.weight_bytes + context * header.kv_bytes_per_token
+    needed = header.weight_bytes + context * kv_bytes_per_token(header)
     available = available_memory()
     predicted = measured = measured_bytes = None
     if probes:
@@ -75,7 +76,7 @@ def make_plan(asked: Question, *, probes: bool, synthetic: bool, on_step: OnStep
         quant=header.quant,
         parameters=sum(prod(tensor.shape) for tensor in header.tensors),
         weight_bytes=header.weight_bytes,
-        kv_bytes_per_token=header.kv_bytes_per_token,
+        kv_bytes_per_token=kv_bytes_per_token(header),
         context=context,
         memory_bytes=needed,
         memory_available=available,

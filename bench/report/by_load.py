@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from bench.report.figures import LinePlot, Series
 from bench.result import Result, StageResult
+from bench.stages import Closed
 
 
 class Measured(NamedTuple):
@@ -29,15 +30,15 @@ def by_load(
 
 def differ_in_clients_only(result: Result) -> bool:
     loads = {stage.stage: stage.load for stage in result.stages}
-    known = [load for load in loads.values() if load is not None]
-    same = {load.prompts for load in known}
-    different = {load.concurrency for load in known}
+    closed = [load for load in loads.values() if isinstance(load, Closed)]
+    same = {load.prompts for load in closed}
+    different = {load.concurrency for load in closed}
     return len(loads) > 1 and len(same) == 1 and len(different) == len(loads)
 
 
 def clients(stage: StageResult) -> int:
-    """0 where another tool measured it and that is not told."""
-    return stage.load.concurrency if stage.load else 0
+    """0 in an open loop, and where another tool measured it and does not tell."""
+    return stage.load.concurrency if isinstance(stage.load, Closed) else 0
 
 
 def by_clients(result: Result, target: str) -> list[StageResult]:

@@ -5,16 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from bench.record import RequestRecord
-from bench.report import cost, facts, latency, limits, micro, plan, requests, roofline, stages, throughput, verdict
+from bench.report import (
+    context,
+    cost,
+    facts,
+    latency,
+    limits,
+    load,
+    micro,
+    plan,
+    requests,
+    roofline,
+    stages,
+    throughput,
+    verdict,
+)
 from bench.report.blocks import Block, Finding, Report, Section, Text, Verdict
 from bench.report.glossary import gathered
 from bench.result import Result
 
-FINDINGS: tuple[Callable[[Result], Iterator[Finding]], ...] = (verdict.findings, limits.findings, cost.findings)
+FINDINGS: tuple[Callable[[Result], Iterator[Finding]], ...] = (
+    verdict.findings,
+    context.findings,
+    limits.findings,
+    cost.findings,
+)
 PARTS: tuple[Callable[[Result], Iterator[Section]], ...] = (
     throughput.sections,
     latency.sections,
+    load.sections,
     stages.sections,
+    context.sections,
     roofline.sections,
     plan.sections,
     micro.sections,

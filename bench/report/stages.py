@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from bench.report.blocks import Definitions, Notes, Section, Table, Term, number
 from bench.result import Result, StageResult
+from bench.series import Search, Sweep
+from bench.stages import Closed
 from bench.stats import required_samples
 
 HEADERS = (
@@ -14,7 +16,9 @@ HEADERS = (
 TERMS = (
     Term(
         "out tok/s",
-        "completion tokens of all requests / wall time of the stage, the drain included; median of the rounds.",
+        "completion tokens that came within the steady window / its length: from when as many requests were completed"
+        " as are at work at once to the last arrival, so without start and drain; median of the rounds. Of a stage too"
+        " short for one, all of it.",
     ),
     Term(
         "decode tok/s",
@@ -37,27 +41,36 @@ TERMS = (
 
 def sections(result: Result) -> Iterator[Section]:
     """One for each stage that was measured."""
-    for name in dict.fromkeys(stage.stage for stage in result.stages):
+    for name in _names(result):
         stages = [stage for stage in result.stages if stage.stage == name]
         doubted = frozenset(i for i, stage in enumerate(stages) if stage.verdict != "valid")
         table = Table(HEADERS, tuple(_row(stage) for stage in stages), doubted)
-        notes = Notes((*_comparisons(result, name), *_too_few(stages), *_doubts(stages)))
+        notes = Notes((*_comparisons(result, name), *_too_few(stages), *doubts(stages)))
         yield Section(_title(stages[0]), (table, notes))
     if result.stages:
         yield Section("Terms", (Definitions(TERMS),))
+
+
+def _names(result: Result) -> list[str]:
+    """The steps of sweeps and searches are left to those."""
+    names = list(dict.fromkeys(stage.stage for stage in result.stages))
+    if result.scenario is None:
+        return names
+    entries = {load.name for load in result.scenario.text.load if not isinstance(load, Sweep | Search)}
+    return [name for name in names if name in entries]
 
 
 def _title(stage: StageResult) -> str:
     load = stage.load
     if load is None:
         return stage.stage
-    clients = f"{load.concurrency} client{'s' if load.concurrency > 1 else ''}"
-    return f"{load.name}: {clients}, about {load.prompts.isl} tokens in, {load.prompts.osl} out"
+    return f"{load.name}: {load.words}, about {load.prompts.isl} tokens in, {load.prompts.osl} out"
 
 
 def _row(stage: StageResult) -> tuple[str, ...]:
     rates, ttft = stage.rates, stage.metrics.get("ttft_ms")
-    prefill = rates.prefill_tok_s if stage.load is None or stage.load.concurrency == 1 else None
+    is_single = stage.load is None or (isinstance(stage.load, Closed) and stage.load.concurrency == 1)
+    prefill = rates.prefill_tok_s if is_single else None
     numbers = (rates.out_tok_s, rates.decode_tok_s, prefill, rates.ttft_p50_ms, ttft.p95 if ttft else None)
     return (stage.target, *map(number, numbers), _count(stage), stage.verdict)
 
@@ -79,6 +92,6 @@ def _too_few(stages: Sequence[StageResult]) -> Iterator[str]:
         yield f"TTFT p95 n/a (n={min(counts)}, need {required_samples(95)})"
 
 
-def _doubts(stages: Sequence[StageResult]) -> Iterator[str]:
+def doubts(stages: Sequence[StageResult]) -> Iterator[str]:
     for stage in stages:
         yield from (f"{flag.severity}: {stage.target}: {flag.text}" for flag in stage.validity)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import prod
 
 from core.gguf import GgufHeader, TensorInfo
+from core.gguf.kv_cache import kv_bytes_per_token
 
 EMBEDDING = "token_embd.weight"
 OUTPUT = "output.weight"
@@ -25,7 +26,7 @@ def weight_bytes_read(header: GgufHeader, batch: int = 1) -> float:
 
 def step_bytes(header: GgufHeader, *, batch: int, depth: float) -> float:
     """Bytes that a decode step of `batch` sequences, each `depth` tokens long, has to read: weights + B L kv."""
-    return weight_bytes_read(header, batch) + batch * depth * header.kv_bytes_per_token
+    return weight_bytes_read(header, batch) + batch * depth * kv_bytes_per_token(header)
 
 
 def prompt_flops(header: GgufHeader, length: int) -> float:

@@ -6,18 +6,19 @@ from bench.result import Result, StageResult
 from bench.roofline.arithmetic import prompt_flops, step_bytes
 from bench.roofline.peaks import Peaks
 from bench.roofline.result import Roofline, StageUse
+from bench.stages import Closed
 from core.gguf import GgufHeader
 
 
 def roofline(result: Result, header: GgufHeader, peaks: Peaks, slots: int) -> Roofline:
-    """Of the stages whose requests ended well; `slots` bounds how many of a stage's clients make one batch."""
+    """Of the closed loops whose requests ended well; `slots` bounds how many of a stage's clients make one batch."""
     uses = [_use(stage, header, peaks, slots) for stage in result.stages]
     return Roofline(peaks=peaks, stages=[use for use in uses if use])
 
 
 def _use(stage: StageResult, header: GgufHeader, peaks: Peaks, slots: int) -> StageUse | None:
     prompt, completion = stage.sum.prompt, stage.sum.completion
-    if not (stage.load and stage.n_ok and prompt and completion):
+    if not (isinstance(stage.load, Closed) and stage.n_ok and prompt and completion):
         return None
     batch = min(stage.load.concurrency, slots)
     length = prompt / stage.n_ok

@@ -28,7 +28,7 @@ class BareTarget:
 
     async def measure(self, prompts: Sequence[str], sample: Sample) -> None:
         assert self._process is not None, "start it first"
-        concurrency = min(sample.stage.concurrency, self._deployment.slots)
+        concurrency = min(sample.stage.num_clients, self._deployment.slots)
         job = {"prompts": list(prompts), "concurrency": concurrency, "num_tokens": sample.stage.prompts.osl}
         for run in json.loads(await self._process.ask(json.dumps(job))):
             add_records(LockstepRun(**run), sample)

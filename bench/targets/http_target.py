@@ -8,20 +8,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import aiohttp
 
 from bench.client import StreamingClient
 from bench.errors import BenchError
-from bench.load.closed import closed_loop
+from bench.load.drive import drive
+from bench.request import extra_fields
 from bench.sample import Sample
 from bench.scenario import TargetSpec, Workload
 from bench.targets.process import ChildProcess
 
 START_SECONDS = 600.0
 POLL_SECONDS = 0.1
-KINDS_WITH_IGNORE_EOS = ("ours", "llama-server")
 
 
 @dataclass(frozen=True)
@@ -33,12 +32,14 @@ class ServerProgram:
 
 
 class HttpTarget:
-    """Without a `program` the server is at `spec.url`, and its processes are not ours to start, see or stop."""
+    """Without a `program` the server is at `spec.url`, and its processes are not ours to start, see or stop.
+    `base_url` is right once it has started."""
 
     def __init__(
         self, spec: TargetSpec, *, model: str, workload: Workload, log: Path, program: ServerProgram | None = None
     ) -> None:
         self.spec = spec
+        self.base_url = str(spec.url).rstrip("/")
         self._model = spec.model or model
         self._workload = workload
         self._log = log
@@ -47,19 +48,19 @@ class HttpTarget:
         self._client: StreamingClient | None = None
 
     async def start(self) -> None:
-        base_url = str(self.spec.url).rstrip("/")
-        ready_url = f"{base_url}/models"
+        ready_url = f"{self.base_url}/models"
         if self._program:
             address = f"http://127.0.0.1:{_free_port()}"
-            base_url, ready_url = f"{address}/v1", address + self._program.ready
+            self.base_url, ready_url = f"{address}/v1", address + self._program.ready
             command = self._program.command(int(address.rpartition(":")[2]))
             self._process = await ChildProcess.start(self.spec.name, command, self._log)
         await self._wait_until_ready(ready_url)
-        self._client = StreamingClient(base_url, model=self._model, workload=self._workload, extra=self._extra())
+        extra = extra_fields(self.spec, self._workload)
+        self._client = StreamingClient(self.base_url, model=self._model, workload=self._workload, extra=extra)
 
     async def measure(self, prompts: Sequence[str], sample: Sample) -> None:
         assert self._client is not None, "start it first"
-        await closed_loop(self._client.send, prompts, sample)
+        await drive(self._client.send, prompts, sample)
         if self._process:
             self._process.check_alive()
 
@@ -71,10 +72,6 @@ class HttpTarget:
             await self._client.close()
         if self._process:
             await self._process.stop()
-
-    def _extra(self) -> dict[str, Any]:
-        knows_it = self.spec.kind in KINDS_WITH_IGNORE_EOS
-        return {"ignore_eos": True} if knows_it and self._workload.sampling.ignore_eos else {}
 
     async def _wait_until_ready(self, url: str) -> None:
         give_up = monotonic() + START_SECONDS

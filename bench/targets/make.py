@@ -13,7 +13,7 @@ from typing import Protocol
 
 from bench.deployment import Deployment
 from bench.sample import Sample
-from bench.scenario import Scenario, TargetSpec
+from bench.scenario import Scenario, TargetSpec, Workload
 from bench.targets.bare_target import BareTarget
 from bench.targets.http_target import HttpTarget, ServerProgram
 
@@ -37,6 +37,13 @@ class Target(Protocol):
 def make_targets(scenario: Scenario, *, models: Path, deployment: Deployment | None, out: Path) -> list[Target]:
     """`deployment` may be None if every target has a URL. Their logs go to `out`."""
     return [_make(spec, scenario, models, deployment, out / f"{spec.name}.log") for spec in scenario.targets]
+
+
+def our_server(deployment: Deployment, workload: Workload, log: Path) -> HttpTarget:
+    """`warmfn serve` with this model loaded."""
+    spec = TargetSpec(name="ours", kind="ours")
+    program = _ours(Path(deployment.models), deployment)
+    return HttpTarget(spec, model=deployment.name, workload=workload, log=log, program=program)
 
 
 def _make(spec: TargetSpec, scenario: Scenario, models: Path, deployment: Deployment | None, log: Path) -> Target:

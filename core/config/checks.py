@@ -11,7 +11,7 @@ from core.config.entry import Entry
 from core.config.model import ModelConfig
 from core.config.notices import notices
 from core.config.prefixes import with_texts
-from core.config.problem import ConfigFault, NotPulled, Problem, Severity
+from core.config.problem import ConfigFault, NotMade, NotPulled, Problem, Severity
 from core.config.spelling import misspelt_keys
 from core.config.templates import KINDS, Finding, TemplateFolder
 from core.config.unused import unused_texts
@@ -24,7 +24,7 @@ def check(entry: Entry, config: ModelConfig) -> tuple[ModelConfig, list[Problem]
     Of a config for an engine that we lack only that is said: its other keys are not meant for us.
     """
     fault = _fault(config)
-    severity: Severity = "warning" if isinstance(fault, NotPulled) else "error"
+    severity: Severity = "warning" if isinstance(fault, NotPulled | NotMade) else "error"
     problems = [entry.problem(tuple(fault.key.split(".")), fault.reason, severity)] if fault else []
     if fault and fault.key != "parameters.model":
         return config, problems

@@ -127,6 +127,8 @@ class ModelConfig(BaseModel, frozen=True):
 
     grammar: str | None = None
     mmproj: InsideFolder | None = None
+    optimized_from: str | None = None
+    """The model whose weights `warmfn optimize` makes this one's from."""
     draft_model: str | None = None
     n_draft: Int | None = None
     cache_type_k: str | None = None
@@ -189,4 +191,7 @@ class ModelConfig(BaseModel, frozen=True):
         """The file or folder of the weights, always inside `root`; raises ModelUnusable where there is none."""
         model = self.parameters.model or self.name
         uris = {file.filename: file.uri for file in self.download_files if file.uri}
-        return locate_weights(self.root, model, asked_by=self.place, name=self.name, uri=uris.get(model))
+        made_from = self.optimized_from
+        return locate_weights(
+            self.root, model, asked_by=self.place, name=self.name, uri=uris.get(model), made_from=made_from
+        )

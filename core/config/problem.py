@@ -32,14 +32,14 @@ class Problem:
 
     @property
     def is_pending(self) -> bool:
-        """Whether it says no more than that a model of the gallery waits for being pulled."""
-        return self.message.startswith(NOT_PULLED)
+        """Whether it says no more than that a model waits for being pulled or made."""
+        return self.message.startswith((NOT_PULLED, NOT_MADE))
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-NOT_PULLED = "not pulled yet"
+NOT_PULLED, NOT_MADE = "not pulled yet", "not made yet"
 
 
 class ConfigFault(ModelUnusable):
@@ -53,3 +53,7 @@ class ConfigFault(ModelUnusable):
 
 class NotPulled(ConfigFault):
     """Weights are missing that the folder's own gallery knows."""
+
+
+class NotMade(ConfigFault):
+    """Weights are missing that `warmfn optimize` makes of another model's."""

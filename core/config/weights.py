@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from core.config.gallery_names import gallery_names
-from core.config.problem import NOT_PULLED, ConfigFault, NotPulled
+from core.config.problem import NOT_MADE, NOT_PULLED, ConfigFault, NotMade, NotPulled
 from core.config.scalars import brief
 
 CONTAINER_ROOT = PurePosixPath("/build/models")
@@ -18,12 +18,21 @@ _FETCH = "fetch them from where they are (`warmfn pull hf:OWNER/REPO/FILE.gguf`)
 _REMOTE = ("huggingface://", "hf://", "github://", "github:", "http://", "https://")
 
 
-def locate_weights(root: Path, model: str, *, asked_by: str = "", name: str = "", uri: str | None = None) -> Path:
+def locate_weights(
+    root: Path,
+    model: str,
+    *,
+    asked_by: str = "",
+    name: str = "",
+    uri: str | None = None,
+    made_from: str | None = None,
+) -> Path:
     """`model` below `root`: a path, the path a download of it was saved to, or the folder a Hugging Face id ends in.
 
     Links are followed: whoever can write into the folder decides what is in it. Raises ConfigFault, which begins with
     `asked_by`, for a path outside and where nothing is there; then it says which `warmfn pull` may help: that of the
-    model's `name` where the folder's gallery has it (NotPulled), or that of the `uri` the weights come from.
+    model's `name` where the folder's gallery has it (NotPulled), or that of the `uri` the weights come from. Those that
+    are `made_from` another model's wait for `warmfn optimize` (NotMade).
     """
     for path in _candidates(root, model, asked_by):
         if os.path.exists(path):  # False, too, for a name that no file system takes
@@ -32,6 +41,9 @@ def locate_weights(root: Path, model: str, *, asked_by: str = "", name: str = ""
     if name in gallery_names(root):
         reason = f"{NOT_PULLED}, {missing}: run `warmfn pull {name}` or put them there"
         raise NotPulled(asked_by, "parameters.model", reason)
+    if made_from:
+        reason = f"{NOT_MADE}, {missing}: run `warmfn optimize {name}` once {made_from} is there"
+        raise NotMade(asked_by, "parameters.model", reason)
     source = model if is_remote(model) else uri
     remedy = f"run `warmfn pull {source}` or put them there" if source else f"put them there, or {_FETCH}"
     raise ConfigFault(asked_by, "parameters.model", f"{missing}: {remedy}")

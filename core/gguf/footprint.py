@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from core.gguf.header import GgufHeader
+from core.gguf.kv_cache import layer_cell_bytes
 
 OUTPUT = "output"
 
@@ -36,11 +37,9 @@ def measure(header: GgufHeader, work: Work) -> Footprint:
     num_blocks = header.num_layers or 0
     # A block in another file of a split model counts as the largest in this one.
     largest = max((size for part, size in weights.items() if part != OUTPUT), default=0)
-    heads = header.kv_heads or (0,) * num_blocks
-    of_all = work.cells * header.kv_bytes_per_token
-    cache = [of_all * heads[block] // max(sum(heads), 1) for block in range(num_blocks)]
+    cache = [work.cells * size for size in layer_cell_bytes(header)] or [0] * num_blocks
     blocks = [weights.get(str(block), largest) + cache[block] for block in range(num_blocks)]
-    return Footprint((*blocks, weights[OUTPUT]), _compute_bytes(header, work))
+    return Footprint((*blocks, weights[OUTPUT]), compute_bytes(header, work))
 
 
 def _weights_of_parts(header: GgufHeader) -> Counter[str]:
@@ -56,7 +55,7 @@ def _weights_of_parts(header: GgufHeader) -> Counter[str]:
     return sizes
 
 
-def _compute_bytes(header: GgufHeader, work: Work) -> int:
+def compute_bytes(header: GgufHeader, work: Work) -> int:
     """The largest intermediate results of a pass, as if the allocator of llama.cpp could reuse none of their memory.
 
     Per row in float32: three of the model's width, the queries, keys and values, three of the feed-forward layer; then

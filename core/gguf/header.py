@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from core.gguf.quants import FILE_TYPES
 
 Scalar = str | int | float | bool
+T = TypeVar("T", bound=Scalar)
 
 EMBEDDING_ARCHITECTURES = frozenset(
     {
@@ -92,22 +94,22 @@ class GgufHeader:
 
     @property
     def num_layers(self) -> int | None:
-        return self._of_architecture("block_count")
+        return self.of_architecture("block_count", int)
 
     @property
     def context_length(self) -> int | None:
         """The trained window in tokens."""
-        return self._of_architecture("context_length")
+        return self.of_architecture("context_length", int)
 
     @property
     def embedding_length(self) -> int | None:
-        return self._of_architecture("embedding_length")
+        return self.of_architecture("embedding_length", int)
 
     @property
     def feed_forward_length(self) -> int:
         """Of the widest layer; of experts, those that one token passes. 0 where the file does not say."""
-        experts = (self._of_architecture("expert_feed_forward_length") or 0) * (
-            self._of_architecture("expert_used_count") or 0
+        experts = (self.of_architecture("expert_feed_forward_length", int) or 0) * (
+            self.of_architecture("expert_used_count", int) or 0
         )
         return max(*(self._per_layer("feed_forward_length") or (0,)), experts)
 
@@ -128,22 +130,11 @@ class GgufHeader:
 
     @property
     def key_length(self) -> int | None:
-        return self._of_architecture("attention.key_length") or self._head_width
+        return self.of_architecture("attention.key_length", int) or self._head_width
 
     @property
     def value_length(self) -> int | None:
-        return self._of_architecture("attention.value_length") or self._head_width
-
-    @property
-    def kv_bytes_per_token(self) -> int:
-        """Bytes of one KV cell at f16: the sum over layers of kv heads x (key + value width) x 2.
-
-        Exact for models whose layers keep everything; an upper bound where some keep a window only. 0 where there is no
-        attention or where texts are only embedded, since encoders have no cache.
-        """
-        if self.metadata.get(f"{self.architecture}.attention.causal") is False:
-            return 0
-        return sum(self.kv_heads) * ((self.key_length or 0) + (self.value_length or 0)) * 2
+        return self.of_architecture("attention.value_length", int) or self._head_width
 
     @property
     def chat_template(self) -> str | None:
@@ -170,7 +161,7 @@ class GgufHeader:
     @property
     def pooling(self) -> str | None:
         """How token vectors become one: `mean`, `cls`, `last`, `rank` (a reranker) or `none`."""
-        number = self._of_architecture("pooling_type")
+        number = self.of_architecture("pooling_type", int)
         return None if number is None else _POOLING.get(number, str(number))
 
     @property
@@ -183,15 +174,21 @@ class GgufHeader:
         value = self.metadata.get(key)
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
-    def _of_architecture(self, key: str) -> int | None:
-        return self.integer(f"{self.architecture}.{key}")
+    def of_architecture(self, key: str, kind: type[T]) -> T | None:
+        """The value under this key of the architecture's own, if there is one of exactly that type."""
+        value = self.metadata.get(f"{self.architecture}.{key}")
+        return value if type(value) is kind else None
+
+    def per_layer_values(self, key: str) -> tuple[int | float, ...] | None:
+        """The architecture's array under `key`, if the file has one and it is short."""
+        array = self.arrays.get(f"{self.architecture}.{key}")
+        return None if array is None else array.values
 
     def _per_layer(self, key: str) -> tuple[int, ...] | None:
         """One number for each layer, whether the file states one for all or an array of them."""
-        array = self.arrays.get(f"{self.architecture}.{key}")
-        if array is not None and array.values is not None:
-            return tuple(int(value) for value in array.values)
-        number = self._of_architecture(key)
+        if (values := self.per_layer_values(key)) is not None:
+            return tuple(int(value) for value in values)
+        number = self.of_architecture(key, int)
         return None if number is None else (number,) * (self.num_layers or 0)
 
     @property

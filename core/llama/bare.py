@@ -15,17 +15,23 @@ import numpy as np
 
 from core.errors import DecodeFailed
 from core.llama.context import ContextSettings, open_context
-from core.llama.library import start_backend
 from core.llama.model import LlamaModel
 
 Row = tuple[int, int, int, bool]
 """Token, position, sequence id, whether its logits are wanted."""
 
 
-def system_info() -> str:
-    """The processor features that this llama.cpp was compiled for, in its own words."""
-    start_backend()
-    return str(lib.llama_print_system_info(), "utf-8")
+def decode_rows(handle: int, batch: lib.llama_batch, rows: Sequence[Row]) -> None:
+    """Compute `rows` in the context `handle`; `batch` has room for them. Raises DecodeFailed."""
+    batch.n_tokens = len(rows)
+    for index, (token, position, seq_id, wants_logits) in enumerate(rows):
+        batch.token[index] = token
+        batch.pos[index] = position
+        batch.n_seq_id[index] = 1
+        batch.seq_id[index][0] = seq_id
+        batch.logits[index] = wants_logits
+    if status := lib.llama_decode(handle, batch):
+        raise DecodeFailed(f"llama_decode returned {status} for a batch of {len(rows)} tokens")
 
 
 class BareLoop:
@@ -88,16 +94,7 @@ class BareLoop:
 
     def _decode(self, rows: Sequence[Row]) -> Iterator[int]:
         """The most likely next token of every row that wants logits."""
-        batch = self._batch
-        batch.n_tokens = len(rows)
-        for index, (token, position, seq_id, wants_logits) in enumerate(rows):
-            batch.token[index] = token
-            batch.pos[index] = position
-            batch.n_seq_id[index] = 1
-            batch.seq_id[index][0] = seq_id
-            batch.logits[index] = wants_logits
-        if status := lib.llama_decode(self._handle, batch):
-            raise DecodeFailed(f"llama_decode returned {status} for a batch of {len(rows)} tokens")
+        decode_rows(self._handle, self._batch, rows)
         return (self._argmax(index) for index, row in enumerate(rows) if row[3])
 
     def _argmax(self, index: int) -> int:

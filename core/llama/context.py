@@ -31,7 +31,7 @@ FLASH_ATTENTION = {
     "off": lib.LLAMA_FLASH_ATTN_TYPE_DISABLED,
 }
 
-LAYOUT_FREE = {"num_cells", "max_batch", "micro_batch", "max_drafted", "threads", "threads_batch"}
+LAYOUT_FREE = {"num_cells", "max_batch", "micro_batch", "max_outputs", "threads", "threads_batch"}
 """Settings that saved cells do not depend on."""
 
 
@@ -41,9 +41,9 @@ class ContextSettings:
 
     A KV cache of `num_cells` cells serves `num_seqs` sequence ids: `unified` from one pool, otherwise each has
     `num_cells / num_seqs` of its own. A batch has at most `max_batch` rows, of which `micro_batch` are computed in one
-    pass; logits may be asked of one row for each sequence and of `max_drafted` more. `threads` compute single-row
-    batches, `threads_batch` larger ones. `flash_attention` is a key of FLASH_ATTENTION; of rope, None is what the
-    weights say.
+    pass. `threads` compute single-row batches, `threads_batch` larger ones. `flash_attention` is a key of
+    FLASH_ATTENTION; of rope, None is what the weights say. `max_outputs` rows of a batch may want logits, one for each
+    sequence if that is None.
     """
 
     num_cells: int
@@ -54,9 +54,9 @@ class ContextSettings:
     threads: int
     threads_batch: int
     flash_attention: str
-    max_drafted: int = 0
     rope_freq_base: float | None = None
     rope_freq_scale: float | None = None
+    max_outputs: int | None = None
 
     @property
     def layout(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def open_context(model: LlamaModel, settings: ContextSettings) -> int:
     params = lib.llama_context_default_params()
     params.n_ctx = settings.num_cells
     params.n_batch, params.n_ubatch = settings.max_batch, min(settings.micro_batch, settings.max_batch)
-    params.n_seq_max, params.n_outputs_max = settings.num_seqs, settings.num_seqs + settings.max_drafted
+    params.n_seq_max, params.n_outputs_max = settings.num_seqs, settings.max_outputs or settings.num_seqs
     params.n_threads, params.n_threads_batch = settings.threads, settings.threads_batch
     params.flash_attn_type = FLASH_ATTENTION[settings.flash_attention]
     params.kv_unified = settings.unified

@@ -13,7 +13,9 @@ import llama_cpp.llama_cpp as lib
 from core.config.model import ModelConfig
 from core.config.weight_files import gguf_fault
 from core.errors import InvalidRequest, ModelUnusable
-from core.gguf import read_header
+from core.gguf import GgufHeader, read_header
+from core.gguf.header import Scalar
+from core.gguf.kv_cache import kv_bytes_per_token
 from core.host import available_cpus
 from core.llama.devices import gpus
 from core.llama.library import start_backend
@@ -178,15 +180,17 @@ class LlamaModel:
 
     @property
     def kv_bytes_per_token(self) -> int:
-        """Bytes one KV cell takes at f16: sum over layers of kv heads x (key + value width) x 2.
+        """Bytes one KV cell takes at f16, by `core.gguf.kv_cache`."""
+        return kv_bytes_per_token(self._header)
 
-        Exact for models whose layers are alike; an upper bound where some layers keep less.
-        """
-        width = self.n_embd // max(self.num_heads, 1)
-        arch = self.architecture
-        key = int(self.metadata.get(f"{arch}.attention.key_length", width))
-        value = int(self.metadata.get(f"{arch}.attention.value_length", width))
-        return int(self.num_layers * lib.llama_model_n_head_kv(self.handle) * (key + value) * 2)
+    @property
+    def _header(self) -> GgufHeader:
+        """As far as the cache needs it. The file is read again only where its layers differ: llama.cpp leaves arrays
+        out, and to walk through a large vocabulary would cost a cold start a third of a second."""
+        attention = f"{self.architecture}.attention"
+        if f"{attention}.head_count_kv" not in self.metadata or f"{attention}.key_length_swa" in self.metadata:
+            return read_header(self.path)
+        return GgufHeader(3, {key: _scalar(text) for key, text in self.metadata.items()}, {}, (), 0)
 
 
 def open_model(config: ModelConfig) -> LlamaModel:
@@ -220,6 +224,13 @@ def _place(params: lib.llama_model_params, offload: Offload) -> None:
         params.split_mode, params.main_gpu = lib.LLAMA_SPLIT_MODE_NONE, offload.card
     if offload.shares:  # the structure keeps the array alive
         params.tensor_split = (ctypes.c_float * lib.llama_max_devices())(*offload.shares)
+
+
+def _scalar(text: str) -> Scalar:
+    """What llama.cpp has written out as text."""
+    if text in ("true", "false"):
+        return text == "true"
+    return int(text) if text.isascii() and text.isdigit() else text
 
 
 def _read(getter: Callable[..., int], handle: int, index: int) -> str:

@@ -6,9 +6,10 @@ Invariant: nothing is cut silently. An input that the model cannot take whole is
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -22,6 +23,18 @@ from core.errors import ContextLengthExceeded, DecodeFailed, InvalidRequest, Mod
 logger = logging.getLogger("warmfn.embedding")
 
 Vectors = NDArray[np.float32]
+
+MIN_BUDGET = 256
+"""Tokens: four inputs of a usual length."""
+
+MIN_GAIN = 1.1
+"""By how much a batch of twice the size must be faster to pay: its first input waits twice as long for the last one."""
+
+MAX_SECONDS = 0.5
+"""A batch may take; whoever comes just after it began waits for so long."""
+
+CALIBRATION_LENGTH = 64
+"""Tokens of an input, as a question or a short paragraph has them."""
 
 DEFAULT_MAX_QUEUE = 4096
 """Inputs that may wait: twice the most that OpenAI takes in one call."""
@@ -68,16 +81,24 @@ class EmbeddingRunner:
     kind: Literal["embedding"] = "embedding"
 
     def __init__(
-        self, name: str, backend: EmbeddingBackend, *, normalize: bool = False, max_queue: int | None = None
+        self,
+        name: str,
+        backend: EmbeddingBackend,
+        *,
+        normalize: bool = False,
+        max_queue: int | None = None,
+        calibrates: bool = False,
     ) -> None:
-        """`normalize` gives vectors length 1 that the backend leaves as they are. The runner owns the backend."""
+        """`normalize` gives vectors length 1 that the backend leaves as they are. With `calibrates`, warming up finds
+        how large a batch pays on this host, at most the backend's own. The runner owns the backend."""
         self.name = name
+        self._calibrates = calibrates
         self.normalized = normalize or backend.normalized
         self._backend = backend
         self._prefix, self._suffix = special_tokens(backend)
         self._coalescer = Coalescer[Sequence[int], Vectors](
             self._compute,
-            Limits(backend.batch_tokens, backend.max_rows, backend.cost),
+            self._limits(backend.batch_tokens),
             max_queue=DEFAULT_MAX_QUEUE if max_queue is None else max_queue,
             name=name,
         )
@@ -112,9 +133,31 @@ class EmbeddingRunner:
 
     def warm(self) -> None:
         """Compute a short and a long input, so that buffers and kernels are ready before the first request."""
-        long = min(self.max_tokens, self._backend.batch_tokens) - len(self._prefix) - len(self._suffix)
+        self._embed_made_up([1, min(self.max_tokens, self._backend.batch_tokens)])
+        if self._calibrates:
+            budget = choose_budget(self._tokens_per_second, self._backend.batch_tokens)
+            self._coalescer.limits = self._limits(budget)
+            logger.info("%s: batches of %d tokens, more gain nothing on this host", self.name, budget)
+
+    def _tokens_per_second(self, budget: int) -> float:
+        """In one batch that costs `budget`, by the better of two runs."""
+        self._coalescer.limits = self._limits(budget)
+        length = min(CALIBRATION_LENGTH, self.max_tokens)
+        lengths, times = [length] * max(1, budget // length), []
+        for _ in range(2):
+            started = monotonic()
+            self._embed_made_up(lengths)
+            times.append(monotonic() - started)
+        return sum(lengths) / min(times)
+
+    def _embed_made_up(self, lengths: Sequence[int]) -> None:
+        """Inputs of so many tokens, special ones included."""
+        special = len(self._prefix) + len(self._suffix)
         [token] = self._backend.tokenize(["a"], add_special=False)
-        self.embed([token[:1], token[:1] * max(long, 1)]).result()
+        self.embed([token[:1] * max(1, length - special) for length in lengths]).result()
+
+    def _limits(self, batch_tokens: int) -> Limits:
+        return Limits(batch_tokens, self._backend.max_rows, self._backend.cost)
 
     @property
     def problems(self) -> Sequence[Problem]:
@@ -215,3 +258,16 @@ def longest_input(name: str, *, asked: int | None, own: int | None, bound: int |
     if asked and asked > min(known):
         logger.warning("%s: context_size %d is more than the model's %d positions", name, asked, min(known))
     return min(known)
+
+
+def choose_budget(tokens_per_second: Callable[[int], float], most: int) -> int:
+    """Tokens of one batch: doubled from MIN_BUDGET to `most` for as long as `tokens_per_second` of it rises by
+    MIN_GAIN and it takes no longer than MAX_SECONDS."""
+    budget = min(MIN_BUDGET, most)
+    speed = tokens_per_second(budget)
+    while (larger := budget * 2) <= min(most, speed * MAX_SECONDS):
+        faster = tokens_per_second(larger)
+        if faster < MIN_GAIN * speed:
+            break
+        budget, speed = larger, faster
+    return budget

@@ -31,7 +31,8 @@ def load(config: ModelConfig) -> EmbeddingRunner:
         model.close()
         raise
     normalize = config.normalize is not False
-    return EmbeddingRunner(config.name, backend, normalize=normalize, max_queue=config.max_queue)
+    calibrates = config.parameters.batch is None and not model.is_offloaded
+    return EmbeddingRunner(config.name, backend, normalize=normalize, max_queue=config.max_queue, calibrates=calibrates)
 
 
 def configured_pooling(config: ModelConfig) -> str | None:

@@ -40,7 +40,9 @@ def load(config: ModelConfig) -> EmbeddingRunner:
     backend = TorchEmbedder(
         config.weights.name, model, context_size=config.context_size, batch_tokens=placement.batch_tokens
     )
-    return EmbeddingRunner(config.name, backend, normalize=config.normalize is True, max_queue=config.max_queue)
+    calibrates = config.parameters.batch is None and placement.device == "cpu"
+    normalize = config.normalize is True
+    return EmbeddingRunner(config.name, backend, normalize=normalize, max_queue=config.max_queue, calibrates=calibrates)
 
 
 def _import_libraries(config: ModelConfig) -> None:

@@ -13,9 +13,10 @@ from core.llama.devices import Device, gpus
 from core.llama.model import LlamaModel
 
 CPU_BATCH, GPU_BATCH = 1024, 2048
-CPU_EMBEDDING_BATCH, GPU_EMBEDDING_BATCH = 512, 2048
+CPU_EMBEDDING_BATCH, GPU_EMBEDDING_BATCH = 1024, 2048
 """llama.cpp computes attention between all tokens of a batch and then masks it, so a large batch of short texts is
-slower on a CPU than several small ones: on 2 cores 47-52 texts/s against 31 with 2048. A GPU wants to be filled."""
+slower on a CPU than several small ones: on 2 cores 47-52 texts/s against 31 with 2048. How far less than this pays is
+measured at each warm-up (`EmbeddingRunner.warm`). A GPU wants to be filled."""
 
 LOADED_RESERVE = 1 << 28
 """Bytes of a card that stay free beside the cache, for the buffers of a pass. CUDA's own context is there already once

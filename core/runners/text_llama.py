@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 from core import coldstart
 from core.config.defaults import DEFAULT_SLOTS, MAX_DEFAULT_CONTEXT
@@ -14,6 +15,7 @@ from core.host import available_cpus
 from core.limits import Host, read_limits, this_host
 from core.llama.context import ContextSettings, LlamaContext
 from core.llama.devices import gpus
+from core.llama.kernels import advice
 from core.llama.model import LlamaModel, open_model
 from core.llama.offload import MICRO_BATCH
 from core.llama.state import build
@@ -47,6 +49,7 @@ MIN_COPY = 128
 
 def load(config: ModelConfig) -> TextRunner:
     """Raises ModelUnusable."""
+    threading.Thread(target=_log_advice, args=(config,), name=f"advice-{config.name}", daemon=True).start()
     with coldstart.phase("weights"):
         model = open_model(config)
     try:
@@ -66,6 +69,15 @@ def load(config: ModelConfig) -> TextRunner:
 def host() -> Host:
     """This host, to compare with the one that limits were measured on."""
     return this_host([card.name for card in gpus()], build()["llama_cpp"])
+
+
+def _log_advice(config: ModelConfig) -> None:
+    """Beside the load, which waits for the disk and for C: reading a header takes 60 to 300 ms."""
+    try:
+        if said := speed_advice(config):
+            logger.info("%s: %s", config.name, said)
+    except ModelUnusable:
+        return  # which the load tells
 
 
 def examine_prompts(config: ModelConfig) -> list[Problem]:
@@ -90,6 +102,11 @@ def pack_folder(config: ModelConfig, model: LlamaModel, settings: ContextSetting
     return None
 
 
+def speed_advice(config: ModelConfig) -> str | None:
+    """How a model that this host's CPU computes slowly becomes faster. Raises ModelUnusable."""
+    return None if gpus() and config.gpu_layers != 0 else advice(config.name, config.weights)
+
+
 def chat_template(model: LlamaModel) -> ChatTemplate | None:
     """The Jinja template in the GGUF's header."""
     if model.chat_template is None:
@@ -109,7 +126,7 @@ def context_settings(config: ModelConfig, model: LlamaModel, limits: Limits) -> 
         threads=threads,
         threads_batch=config.threads_batch or threads,
         flash_attention=attention,
-        max_drafted=limits.max_drafted,
+        max_outputs=limits.slots + limits.holders + limits.max_drafted,
         rope_freq_base=config.parameters.rope_freq_base,
         rope_freq_scale=config.parameters.rope_freq_scale,
     )

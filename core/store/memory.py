@@ -8,6 +8,7 @@ from pathlib import Path
 from core.config.defaults import DEFAULT_SLOTS, MAX_DEFAULT_CONTEXT
 from core.config.weight_files import files_of
 from core.gguf import GgufHeader, read_header
+from core.gguf.kv_cache import kv_bytes_per_token
 
 _TENSOR_FILES = ("*.safetensors", "*.bin")
 
@@ -36,7 +37,7 @@ def memory_of(weights: Path, context_size: int | None, slots: int | None) -> Mem
         return Memory(sum(file.stat().st_size for file in files), 0, context_size or 0, slots or 1)
     header = read_header(weights)
     context = context_size or default_context(header)
-    return Memory(_weight_bytes(weights, header), header.kv_bytes_per_token * context, context, slots or DEFAULT_SLOTS)
+    return Memory(_weight_bytes(weights, header), kv_bytes_per_token(header) * context, context, slots or DEFAULT_SLOTS)
 
 
 def default_context(header: GgufHeader) -> int:

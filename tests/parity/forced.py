@@ -38,7 +38,7 @@ def open_context(
         threads=2,
         threads_batch=2,
         flash_attention="off",
-        max_drafted=max_drafted,
+        max_outputs=num_seqs + max_drafted,
     )
     context = LlamaContext(model, settings)
     yield context

@@ -1,0 +1,126 @@
+"""`warmfn bench context`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from bench.commands.options import (
+    add_out_option,
+    exit_status,
+    out_folder,
+    progress_bar,
+    show,
+    until_terminated,
+    write,
+)
+from bench.context.haystack import DEPTHS
+from bench.context.measure import ContextRun, LocalModel, Settings, Watcher
+from bench.context.memory import shape_of
+from bench.context.parts import ContextPart
+from bench.context.probing import probe_of
+from bench.context.slo import DEFAULT_SLO, parse_slo, slo_words
+from bench.deployment import Deployment, read_deployment
+from bench.errors import BenchError
+from bench.scenario import Workload
+from bench.session import Session
+from bench.targets.make import our_server
+from core.config.backends import choose_backend
+from core.config.folder import read_folder
+from core.host import available_memory
+from handlers.commands.options import Commands, add_models_option
+
+QUESTIONS, QUICK_QUESTIONS = 40, 15
+
+
+def add_command(commands: Commands) -> None:
+    command = commands.add_parser(
+        "context",
+        help="measure how long a prompt may be, and what limits it",
+        description="Five limits of a context and the one that binds: advertised by the weights, configured, what "
+        "memory allows, what answers in time, what the model still makes use of; and what the server does with more. "
+        "A long context on a small host takes long: the expected time is told first, and Ctrl-C keeps what was "
+        "measured. The last line on standard output is a JSON object.",
+    )
+    command.add_argument("model", metavar="MODEL", help="of the models folder, or as the server at URL calls it")
+    command.add_argument("--target", metavar="URL", help="a server that runs already; the address includes /v1")
+    command.add_argument("--max-length", type=int, metavar="TOKENS", help="no longer prompts (default: all that fits)")
+    command.add_argument("--questions", type=int, metavar="N", help=f"most of a kind per length (default: {QUESTIONS})")
+    command.add_argument(
+        "--slo", default=slo_words(DEFAULT_SLO), metavar="LIMITS", help="what counts as in time (default: %(default)s)"
+    )
+    command.add_argument("--memory", type=float, metavar="GIB", help="to plan for (default: what is free here)")
+    command.add_argument("--quick", action="store_true", help=f"three lengths, {QUICK_QUESTIONS} questions")
+    add_models_option(command)
+    add_out_option(command)
+    command.set_defaults(bench=_context)
+
+
+def _context(args: argparse.Namespace) -> int:
+    settings = _settings(args)
+    deployment = None if args.target else read_deployment(args.models, args.model)
+    out = out_folder(args.out, "context")
+    session = Session("context", "context limits")
+    with progress_bar() as progress:
+        task = progress.add_task("", total=None)
+
+        def on_plan(words: str, tokens: int) -> None:
+            progress.console.print(words)
+            progress.update(task, total=tokens)
+
+        def on_progress(words: str, advance: int) -> None:
+            progress.update(task, description=words, advance=advance, refresh=True)
+
+        run = ContextRun(settings, out, session.id, Watcher(on_plan, on_progress))
+        try:
+            asyncio.run(until_terminated(_measure(run, args, deployment, out)))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            progress.console.print("stopped; what was measured is kept")
+        finally:
+            result = session.result(
+                complete=run.complete, model_name=args.model, deployment=deployment, context=run.part()
+            )
+            write(result, out)
+    show(result, out, **_headline(result.context))
+    return exit_status(result)
+
+
+async def _measure(run: ContextRun, args: argparse.Namespace, deployment: Deployment | None, out: Path) -> None:
+    if deployment is None:
+        await run.measure_server(args.target, args.model)
+        return
+    await run.measure_memory(_local_model(deployment, args.memory), deployment.context_size)
+    server = our_server(deployment, Workload(), out / "server.log")
+    try:
+        await server.start()
+        await run.measure_server(server.base_url, deployment.name)
+    finally:
+        await server.stop()
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    questions = args.questions or (QUICK_QUESTIONS if args.quick else QUESTIONS)
+    if questions < len(DEPTHS):
+        raise BenchError(f"--questions {questions}: one on each of {len(DEPTHS)} depths is the least")
+    return Settings(parse_slo(args.slo), questions, args.max_length, args.quick)
+
+
+def _local_model(deployment: Deployment, memory_gib: float | None) -> LocalModel:
+    """Raises BenchError where the model has no context, or nobody knows how much memory is free."""
+    config = read_folder(Path(deployment.models)).configs[deployment.name]
+    if choose_backend(config) != "llama-text":
+        raise BenchError(f"{deployment.name} is no text model: only those are measured by context")
+    budget = int(memory_gib * 2**30) if memory_gib else available_memory()
+    if budget is None:
+        raise BenchError("this host does not tell how much memory is free: say it with --memory")
+    shape = shape_of(config)
+    return LocalModel(shape, probe_of(deployment, unified=shape.unified), budget)
+
+
+def _headline(part: ContextPart | None) -> dict[str, Any]:
+    if part is None:
+        return {}
+    limits = {name: limit.tokens for name, limit in part.ladder.limits.items()}
+    return {"usable": part.ladder.usable, "binding": part.ladder.binding, "limits": limits}

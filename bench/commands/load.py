@@ -1,0 +1,106 @@
+"""`warmfn bench load`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bench.commands.options import add_out_option, exit_status, out_folder, show
+from bench.commands.run import measure
+from bench.load.adhoc import (
+    MOST_PER_CLIENT,
+    OPEN_DURATION,
+    PROBE_REQUESTS,
+    REQUESTS_PER_CLIENT,
+    adhoc_scenario,
+    as_yaml,
+)
+from bench.result import Result
+from bench.slo import PRESETS
+from handlers.commands.options import Commands
+
+
+def add_command(commands: Commands) -> None:
+    command = commands.add_parser(
+        "load",
+        help="put a running deployment under load",
+        description="Put any OpenAI-compatible server under load, without a scenario file: clients that wait for their "
+        "answers, or requests that arrive whether or not earlier ones were answered. Ctrl-C keeps what was measured. "
+        "The last line on standard output is a JSON object.",
+    )
+    command.add_argument("url", metavar="URL", help="http://HOST:PORT or a base address that ends in /v1")
+    _add_kinds_of_load(command.add_argument_group("kind of load (one of)").add_mutually_exclusive_group())
+    _add_size(command.add_argument_group("how much"))
+    _add_what(command.add_argument_group("of what"))
+    add_out_option(command)
+    command.add_argument("--print-scenario", action="store_true", help="print it for `bench run` and measure nothing")
+    command.set_defaults(bench=_load)
+
+
+def _add_kinds_of_load(kinds: argparse._MutuallyExclusiveGroup) -> None:
+    kinds.add_argument("--concurrency", type=int, default=1, metavar="N", help="clients at once (default: 1)")
+    kinds.add_argument("--rate", type=float, metavar="R", help="requests per second")
+    kinds.add_argument("--sweep", metavar="clients=1,2,4|rate=.5,1,2", help="one stage for each")
+    kinds.add_argument("--ramp", metavar="FROM:TO:STEPS", help="rates without a pause, each held for --duration")
+    kinds.add_argument("--goodput", metavar="LO:HI", help="find the highest rate that meets --slo")
+
+
+def _add_size(size: argparse._ArgumentGroup) -> None:
+    size.add_argument(
+        "--duration",
+        metavar="T",
+        help=f"of each stage, as 30s or 5m (default with a rate: {OPEN_DURATION}; with clients at most "
+        f"{MOST_PER_CLIENT} requests for each)",
+    )
+    size.add_argument(
+        "--requests",
+        type=int,
+        metavar="N",
+        help=f"of each stage (default: {REQUESTS_PER_CLIENT} for each client; {PROBE_REQUESTS} with --goodput)",
+    )
+    size.add_argument("--rounds", type=int, default=1, metavar="N", help="how often all of it (default: 1)")
+    size.add_argument("--warmup", type=int, default=1, metavar="N", help="short requests per client before each stage")
+    size.add_argument("--drain", metavar="T", help="how long the last requests may take (default: 15m)")
+
+
+def _add_what(what: argparse._ArgumentGroup) -> None:
+    what.add_argument("--model", metavar="NAME", help="default: the only one that the server lists")
+    what.add_argument(
+        "--kind",
+        choices=("url", "ours", "llama-server"),
+        default="url",
+        help="`ours` and `llama-server` are asked to ignore the end-of-text token, so that answers have their length",
+    )
+    what.add_argument("--isl", type=int, default=128, metavar="N", help="tokens of each prompt, about (default: 128)")
+    what.add_argument("--osl", type=int, default=64, metavar="N", help="tokens of each answer (default: 64)")
+    what.add_argument("--arrivals", choices=("poisson", "constant"), default="poisson", help="default: poisson")
+    what.add_argument("--slo", metavar="ttft=MS,itl=MS,e2e=MS", help=f"or a preset: {', '.join(PRESETS)}")
+    what.add_argument("--attain", type=float, default=0.95, metavar="SHARE", help="for --goodput (default: 0.95)")
+
+
+def _load(args: argparse.Namespace) -> int:
+    scenario = adhoc_scenario(args)
+    if args.print_scenario:
+        print(as_yaml(scenario), end="")
+        return 0
+    out = out_folder(args.out, scenario.name)
+    result = measure(scenario, models=Path(), deployment=None, out=out, command="load")
+    show(result, out, **_headline(result))
+    return exit_status(result)
+
+
+def _headline(result: Result) -> dict[str, object]:
+    """What a program would ask for first."""
+    stages = {
+        stage.stage: {
+            "ok": stage.n_ok,
+            "sent": stage.n_sent,
+            "out_tok_s": stage.rates.out_tok_s,
+            "achieved_req_s": stage.rates.achieved_req_s,
+            "ttft_p50_ms": stage.rates.ttft_p50_ms,
+            "good": stage.goodput and stage.goodput.share,
+        }
+        for stage in result.stages
+    }
+    knees = [curve.knee for curve in result.curves]
+    return {"stages": stages, "knee": knees, "goodput_req_s": [search.rate for search in result.searches]}

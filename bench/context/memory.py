@@ -1,0 +1,150 @@
+"""How long a context memory allows: predicted from the header, then loaded and measured.
+
+predicted(n) = fixed + kv cache(n) + compute(n), where `fixed` (weights, libraries, interpreter) is what a process with
+the smallest context was measured to hold, less the other two. The cache is exact (`core.gguf.kv_cache`); the compute
+buffers are bounded from above (`core.gguf.footprint`), so a prediction errs on the safe side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from bench.context.parts import MemoryCurve, MemoryPart, MemoryPoint
+from bench.errors import BenchError
+from core.config.defaults import DEFAULT_SLOTS
+from core.config.model import ModelConfig
+from core.engine.draft import MAX_DRAFTED
+from core.errors import ModelUnusable
+from core.gguf import GgufHeader, read_header
+from core.gguf.footprint import Work, compute_bytes
+from core.gguf.kv_cache import CELL_PADDING, KvLayout, kv_bytes_per_token, kv_cache_bytes
+from core.llama.offload import MICRO_BATCH
+from core.runners.text_llama import micro_batch
+
+MARGIN = 0.05
+"""Of the budget, for what else a server does while it answers."""
+LONGEST = 1 << 22
+"""Tokens; no prediction goes further."""
+CACHE_TYPES = ("F16", "Q8_0", "Q4_0")
+MAX_LOADS = 6
+CURVE_POINTS = 8
+
+Probe = Callable[[int], Awaitable[int]]
+"""Loads a context of so many tokens and tells the bytes its process held. Raises BenchError where it does not load."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a server lays out this model's cache and passes. `unified` is one pool that a single request may fill, which
+    is what ours falls back to where memory is short; else each of the slots has a cache of the whole length."""
+
+    header: GgufHeader
+    slots: int
+    holders: int
+    unified: bool
+    flash_attention: bool
+
+    def bytes_at(self, context: int, cache_type: str = "F16", *, requests: int = 1) -> int:
+        """Cache and compute buffers for `requests` at once of so many tokens each; a server whose slots have a cache
+        of their own needs all of them for a single one."""
+        seqs = self.slots + self.holders
+        can_flash = self.flash_attention or cache_type != "F16"  # quantized values need it
+        layout = KvLayout(
+            cells=context * (requests if self.unified else seqs),
+            seqs=seqs,
+            unified=self.unified,
+            flash_attention=can_flash,
+            key_type=cache_type,
+            value_type=cache_type,
+        )
+        rows = MICRO_BATCH if can_flash else micro_batch(self.header.num_heads or 1, context)
+        attended = layout.cells if self.unified else context
+        work = Work(attended, min(rows, layout.cells), outputs=seqs + MAX_DRAFTED, flash_attention=can_flash)
+        return kv_cache_bytes(self.header, layout) + compute_bytes(self.header, work)
+
+
+def shape_of(config: ModelConfig) -> Shape:
+    unified = config.kv != "split"
+    slots = config.slots or DEFAULT_SLOTS
+    holders = config.holders if config.holders is not None else slots if unified else 0
+    return Shape(read_header(config.weights), slots, holders, unified, config.flash_attention == "on")
+
+
+def longest_fitting(bytes_at: Callable[[int], int], room: int, *, longest: int = LONGEST) -> int:
+    """The largest multiple of 256 tokens, at most `longest`, whose bytes fit in `room`; 0 if none does."""
+    low, high = 0, longest // CELL_PADDING
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if bytes_at(middle * CELL_PADDING) <= room else (low, middle - 1)
+    return low * CELL_PADDING
+
+
+async def measure_memory(shape: Shape, budget: int, wanted: Sequence[int], probe: Probe) -> MemoryPart:
+    """Load the smallest context, predict the longest, and verify at each of `wanted` that is shorter. If the longest is
+    not beyond all of those it is verified too, in steps down where it does not load or holds more than the budget."""
+    room = int(budget * (1 - MARGIN))
+    fixed = await probe(CELL_PADDING) - shape.bytes_at(CELL_PADDING)
+    limit = longest_fitting(lambda n: fixed + shape.bytes_at(n), room)
+    points = [await _point(shape, fixed, n, probe) for n in sorted(set(wanted)) if CELL_PADDING < n < limit]
+    if limit <= max(wanted):
+        points += await _verified(shape, fixed, limit, room, probe)
+        limit = points[-1].context if _fits(points[-1], room) else 0
+    shown = _contexts(min(limit, 2 * max(wanted)) or max(wanted))
+    return MemoryPart(
+        budget_bytes=budget,
+        margin=MARGIN,
+        fixed_bytes=fixed,
+        slots=shape.slots,
+        unified=shape.unified,
+        tokens=limit,
+        tokens_each_slot=longest_fitting(lambda n: fixed + shape.bytes_at(n, requests=shape.slots), room),
+        contexts=shown,
+        curves=[_curve(shape, fixed, name, room, shown) for name in CACHE_TYPES if _can_have(shape, name)],
+        points=points,
+    )
+
+
+async def _verified(shape: Shape, fixed: int, top: int, room: int, probe: Probe) -> list[MemoryPoint]:
+    """Ends with a point that fits, or after MAX_LOADS with one that does not."""
+    points: list[MemoryPoint] = []
+    while len(points) < MAX_LOADS:
+        points.append(await _point(shape, fixed, top, probe))
+        if _fits(points[-1], room) or top <= CELL_PADDING:
+            break
+        top = max(CELL_PADDING, int(top * 0.9) // CELL_PADDING * CELL_PADDING)
+    return points
+
+
+async def _point(shape: Shape, fixed: int, context: int, probe: Probe) -> MemoryPoint:
+    predicted = fixed + shape.bytes_at(context)
+    try:
+        return MemoryPoint(context=context, predicted_bytes=predicted, measured_bytes=await probe(context))
+    except BenchError as error:
+        return MemoryPoint(context=context, predicted_bytes=predicted, measured_bytes=None, error=error.message)
+
+
+def _fits(point: MemoryPoint, room: int) -> bool:
+    return point.measured_bytes is not None and point.measured_bytes <= room
+
+
+def _contexts(top: int) -> list[int]:
+    return sorted(
+        {max(1, round(top * k / CURVE_POINTS / CELL_PADDING)) * CELL_PADDING for k in range(CURVE_POINTS + 1)}
+    )
+
+
+def _can_have(shape: Shape, cache_type: str) -> bool:
+    try:
+        return kv_bytes_per_token(shape.header, cache_type, cache_type) > 0
+    except ModelUnusable:
+        return False
+
+
+def _curve(shape: Shape, fixed: int, cache_type: str, room: int, contexts: Sequence[int]) -> MemoryCurve:
+    return MemoryCurve(
+        cache_type=cache_type,
+        bytes_per_token=kv_bytes_per_token(shape.header, cache_type, cache_type),
+        predicted_bytes=[fixed + shape.bytes_at(n, cache_type) for n in contexts],
+        tokens=longest_fitting(lambda n: fixed + shape.bytes_at(n, cache_type), room),
+    )

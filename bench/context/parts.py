@@ -1,0 +1,189 @@
+"""The `context` part of a `bench.result/1`: what limits a context, and what was seen of each limit.
+
+Lengths are tokens of the whole prompt as the server counts them. What was not measured is null, with the reason.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+LimitName = Literal["advertised", "configured", "memory", "latency", "effective"]
+Verdict = Literal["holds", "fails", "unresolved"]
+PromptFate = Literal["refused", "truncated", "accepted", "failed"]
+AnswerFate = Literal["refused", "clamped", "ended", "unclamped", "failed"]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Limit(Part):
+    """`at_least` is set where nothing longer was tried. `why` says how it was found, or why it is unknown."""
+
+    tokens: int | None
+    at_least: bool = False
+    why: str
+
+
+class Ladder(Part):
+    """`usable` is the least of what is known; `binding` names the limit that is it, and is null where none was met."""
+
+    limits: dict[LimitName, Limit]
+    usable: int | None
+    binding: LimitName | None
+    verdict: str
+
+
+class MemoryPoint(Part):
+    """A context that was really loaded, in a process of its own. `measured_bytes` is null where it did not load."""
+
+    context: int
+    predicted_bytes: int
+    measured_bytes: int | None
+    error: str | None = None
+
+
+class MemoryCurve(Part):
+    """Predicted bytes at each of `contexts` with keys and values of one type, and the longest that fits."""
+
+    cache_type: str
+    bytes_per_token: int
+    predicted_bytes: list[int]
+    tokens: int
+
+
+class MemoryPart(Part):
+    """`predicted = fixed_bytes + kv cache + compute buffers`; `fixed_bytes` is what a process takes besides, measured
+    at the smallest context. `tokens` is one request alone, `tokens_each_slot` for `slots` of them at once."""
+
+    budget_bytes: int
+    margin: float
+    fixed_bytes: int
+    slots: int
+    unified: bool
+    tokens: int
+    tokens_each_slot: int
+    contexts: list[int]
+    curves: list[MemoryCurve]
+    points: list[MemoryPoint]
+
+
+class Slo(Part):
+    """Milliseconds: to the first token of an answer, and between two tokens of it."""
+
+    ttft_ms: float
+    itl_ms: float
+
+
+class Timing(Part):
+    """One prompt that no cache had seen, and the first tokens of its answer."""
+
+    tokens: int
+    cached: int | None
+    ttft_ms: float
+    itl_ms: float | None
+
+
+class Fit(Part):
+    """`coefficients[k]` belongs to tokens^k, in milliseconds."""
+
+    coefficients: list[float]
+
+
+class LatencyPart(Part):
+    """`predicted` is where the fits meet the SLO, null without a fit or where they never do up to the longest prompt;
+    `confirmations` were measured there and, where that kept it not, at shorter ones down to `confirmed`."""
+
+    slo: Slo
+    timings: list[Timing]
+    ttft_fit: Fit | None
+    itl_fit: Fit | None
+    predicted: int | None
+    confirmed: int | None
+    confirmations: list[Timing]
+
+
+class Cell(Part):
+    """Questions on one place in texts of one length; `depth` 0 is the beginning, 100 the end."""
+
+    task: str
+    length: int
+    depth: int
+    n: int
+    right: int
+
+
+class LengthScore(Part):
+    """All depths of one length together; `low` and `high` are the 95 % Wilson interval of right / n."""
+
+    length: int
+    n: int
+    right: int
+    low: float
+    high: float
+    verdict: Verdict
+
+
+class TaskScore(Part):
+    """`base` is the score in the shortest text, `threshold` the part of it that a longer one must keep. `why_not` is
+    set where the base is too low to say anything about length."""
+
+    task: str
+    base: LengthScore
+    threshold: float
+    longer: list[LengthScore]
+    why_not: str | None
+
+
+class EffectivePart(Part):
+    cells: list[Cell]
+    tasks: list[TaskScore]
+
+
+class OverlongPrompt(Part):
+    """What became of a prompt longer than the context, whose first words held a canary. `canary_known_when_short` is
+    the control: where it is false, `canary_known` says nothing."""
+
+    behaviour: PromptFate
+    sent_tokens: int
+    status: int | None
+    code: str | None
+    counted_tokens: int | None
+    canary_known: bool | None
+    canary_known_when_short: bool
+    notices: list[str]
+    message: str | None
+
+
+class OverlongAnswer(Part):
+    """What became of a prompt that fits and a `max_tokens` that does not fit beside it."""
+
+    behaviour: AnswerFate
+    prompt_tokens: int
+    max_tokens: int
+    status: int | None
+    code: str | None
+    completion_tokens: int | None
+    finish: str | None
+    notices: list[str]
+    message: str | None
+
+
+class OverflowPart(Part):
+    prompt: OverlongPrompt
+    answer: OverlongAnswer
+
+
+class ContextPart(Part):
+    """`reuses_prefixes` is whether a second question on one text was answered without reading the text again."""
+
+    ladder: Ladder
+    memory: MemoryPart | None
+    latency: LatencyPart | None
+    effective: EffectivePart | None
+    overflow: OverflowPart | None
+    lengths: list[int]
+    reuses_prefixes: bool | None
+    wall_s: float

@@ -1,0 +1,99 @@
+"""How fast a file of weights is on this host, by the bare decode loop: prompts, one stream, several streams."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.host import available_cpus
+from core.llama.bare import BareLoop
+from core.llama.context import ContextSettings
+from core.llama.model import LlamaModel
+
+PROMPT = 256
+STREAMS = 8
+STREAM_PROMPT = 32
+TOKENS, STREAM_TOKENS = 33, 17
+"""Generated in one stream and in each of several; the first comes out of the prompt's computation."""
+
+ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Tokens per second: of a prompt of PROMPT tokens, of one stream, of STREAMS streams together."""
+
+    prefill: float
+    single: float
+    batch: float
+
+    def gain_over(self, other: Rates) -> float:
+        """The geometric mean of the three ratios: as much as each kind of work gains, equally weighted."""
+        ratios = (self.prefill / other.prefill, self.single / other.single, self.batch / other.batch)
+        return math.prod(ratios) ** (1 / 3)
+
+
+def compare_rates(paths: Sequence[Path], on_step: Callable[[str], None], *, rounds: int = ROUNDS) -> list[Rates]:
+    """Of each file the medians of `rounds` rounds, in each of which all take turns, one in memory at a time: what else
+    the machine does then meets all of them alike. Raises ModelUnusable, DecodeFailed."""
+    found: list[list[Rates]] = [[] for _ in paths]
+    for number in range(rounds):
+        for path, rates in zip(paths, found, strict=True):
+            on_step(f"measure the speed of {path.name}, round {number + 1} of {rounds}")
+            rates.append(_measure(path))
+    return [_median(rates) for rates in found]
+
+
+def _median(rates: Sequence[Rates]) -> Rates:
+    return Rates(
+        statistics.median(each.prefill for each in rates),
+        statistics.median(each.single for each in rates),
+        statistics.median(each.batch for each in rates),
+    )
+
+
+def _measure(path: Path) -> Rates:
+    model = LlamaModel(path)
+    try:
+        loop = BareLoop(model, _settings())
+        try:
+            return _run(loop, model.num_vocab)
+        finally:
+            loop.close()
+    finally:
+        model.close()
+
+
+def _settings() -> ContextSettings:
+    threads = available_cpus()
+    return ContextSettings(
+        num_cells=STREAMS * 512,
+        num_seqs=STREAMS,
+        unified=False,
+        max_batch=512,
+        micro_batch=512,
+        threads=threads,
+        threads_batch=threads,
+        flash_attention="off",
+    )
+
+
+def _run(loop: BareLoop, num_vocab: int) -> Rates:
+    # Which tokens they are makes no difference to the time.
+    tokens = [index % num_vocab for index in range(PROMPT)]
+    loop.run([tokens[:STREAM_PROMPT]], 2)  # the first pass touches memory that nothing has touched yet
+    prompt = loop.run([tokens], 1)
+    single = loop.run([tokens[:STREAM_PROMPT]], TOKENS)
+    batch = loop.run([tokens[:STREAM_PROMPT]] * STREAMS, STREAM_TOKENS)
+    return Rates(
+        prefill=PROMPT / _seconds(prompt[0], prompt[-1]),
+        single=(TOKENS - 1) / _seconds(single[1], single[-1]),
+        batch=STREAMS * (STREAM_TOKENS - 1) / _seconds(batch[1], batch[-1]),
+    )
+
+
+def _seconds(start_ns: int, end_ns: int) -> float:
+    return (end_ns - start_ns) / 1e9
