@@ -51,14 +51,17 @@ class Decode(Frozen):
 
 
 class MeasuredLimits(Frozen):
-    """`threads`, `threads_batch` and `batch` were the fastest. `step_seconds`: what a decode call takes by its rows, of
-    which the cost of drafts follows; None for a model that takes none."""
+    """`threads`, `threads_batch` and `batch` were the fastest, for a server with this `context_size` and `kv`.
+    `usable_context`: tokens of the longest request that is answered in memory, in time and by the whole of its prompt,
+    where that was measured. `step_seconds`: what a decode call takes by its rows, of which the cost of drafts follows;
+    None for a model that takes none."""
 
     schema_: Literal["warmfn.limits/1"] = Field(default="warmfn.limits/1", alias="schema")
     measured: str = Field(description="when, ISO 8601 UTC")
     host: Host
     model: Fingerprint
     context_size: PositiveInt
+    usable_context: PositiveInt | None = None
     kv: Literal["unified", "split"]
     threads: PositiveInt
     threads_batch: PositiveInt
@@ -79,8 +82,10 @@ class MeasuredLimits(Frozen):
         return _pooled([(1, found.tok_s) for found in self.decode if found.batch == most])
 
     def fill(self, config: ModelConfig) -> ModelConfig:
-        """`config` with what was fastest, where it says nothing itself."""
+        """`config` with what was found best, where it says nothing itself."""
         own = {key: getattr(config, key) or getattr(self, key) for key in ("threads", "threads_batch")}
+        if not config.wants_trained_context:
+            own["context_size"] = config.context_size or self.usable_context
         if config.threads and not config.threads_batch:
             own["threads_batch"] = config.threads  # the user's word for one counts for both, as without this file
         parameters = config.parameters.model_copy(update={"batch": config.parameters.batch or self.batch})

@@ -107,6 +107,18 @@ def test_the_yaml_wins_over_what_was_measured(weights: Path) -> None:
     assert filled(parameters={"batch": 64}) == (3, 4, 64)
 
 
+def test_the_usable_context_is_the_default_one(weights: Path) -> None:
+    limits = measured(weights, usable_context=3000)
+
+    def context(**values: Any) -> int | None:
+        return limits.fill(ModelConfig(name="m", root=weights.parent, **values)).context_size
+
+    assert context() == 3000
+    assert context(context_size=2048) == 2048
+    assert context(context_size=-1) is None
+    assert measured(weights).fill(ModelConfig(name="m", root=weights.parent)).context_size is None
+
+
 def test_rates_are_pooled_over_what_they_were_measured_at(weights: Path) -> None:
     limits = measured(weights)
     assert limits.prefill_tok_s == pytest.approx(400 / (100 / 400 + 300 / 200))

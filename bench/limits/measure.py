@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +43,8 @@ TIE = 0.97
 OnStep = Callable[[str], None]
 
 
-def measure_limits(config: ModelConfig, file: Path, on_step: OnStep) -> LimitsPart:
-    """Raises BenchError for a model that llama.cpp does not write text with."""
+def measure_limits(config: ModelConfig, on_step: OnStep, *, usable_context: int | None = None) -> LimitsPart:
+    """`usable_context` is known from elsewhere. Raises BenchError where llama.cpp does not write text with the model."""
     if check_weights(config) != "llama-text":
         raise BenchError(f"{config.name} does not write text with llama.cpp: there are no limits to measure")
     from core.llama.model import open_model
@@ -54,7 +53,8 @@ def measure_limits(config: ModelConfig, file: Path, on_step: OnStep) -> LimitsPa
 
     model = open_model(config)
     try:
-        return Measuring(config, model, plan_limits(config, model, free_for_cache(model)), on_step).part(file)
+        limits = plan_limits(config, model, free_for_cache(model))
+        return Measuring(config, model, limits, on_step).part(usable_context)
     finally:
         model.close()
 
@@ -65,11 +65,11 @@ class Measuring:
     def __init__(self, config: ModelConfig, model: LlamaModel, limits: Limits, on_step: OnStep) -> None:
         from core.runners.text_llama import context_settings
 
-        self._config, self._model, self._limits, self._on_step = config, model, limits, on_step
+        self._model, self._limits, self._on_step = model, limits, on_step
         self._settings = context_settings(config, model, limits)
         self._longest = limits.context_size - STEPS
 
-    def part(self, file: Path) -> LimitsPart:
+    def part(self, usable_context: int | None) -> LimitsPart:
         from core.runners.text_llama import host
 
         threads = self._sweep_threads()
@@ -84,6 +84,7 @@ class Measuring:
             host=host(),
             model=fingerprint(self._model.path),
             context_size=self._limits.context_size,
+            usable_context=usable_context,
             kv=self._limits.kv,
             threads=single,
             threads_batch=batched,
@@ -93,7 +94,7 @@ class Measuring:
             step_seconds=self._step_seconds(),
         )
         return LimitsPart(
-            file=str(file),
+            file=None,
             limits=limits,
             threads=threads,
             batches=batches,

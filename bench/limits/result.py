@@ -23,9 +23,9 @@ class BatchRate(BaseModel, frozen=True):
 
 
 class LimitsPart(BaseModel, frozen=True):
-    """`limits` is what was written to `file`."""
+    """`file` is where `limits` were written; None where they were not, for the reasons in the result's validity."""
 
-    file: str
+    file: str | None
     limits: MeasuredLimits
     threads: list[ThreadRate]
     batches: list[BatchRate]

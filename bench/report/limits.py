@@ -30,7 +30,8 @@ def sections(result: Result) -> Iterator[Section]:
     yield Section("Tokens per second", (_prefill(part), _decode(part), _by_batch(part), Definitions(TERMS)))
     if part.limits.step_seconds:
         yield Section("What a decode call takes by its rows", (_steps(part.limits.step_seconds),))
-    yield Section("For the server", (Notes((f"written to {part.file}",)),))
+    written = f"written to {part.file}" if part.file else "nothing was written for the server"
+    yield Section("For the server", (Notes((written,)),))
 
 
 def _threads(part: LimitsPart) -> Table:
