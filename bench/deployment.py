@@ -38,12 +38,17 @@ class Deployment:
 
 def read_deployment(models: Path, name: str) -> Deployment:
     """Raises BenchError where the folder has no such model or its YAML leaves a compared setting open."""
+    return _from_config(read_config(models, name))
+
+
+def read_config(models: Path, name: str) -> ModelConfig:
+    """Raises BenchError where the folder has no such model."""
     folder = read_folder(models)
     config = folder.configs.get(name)
     if config is None:
         problems = "".join(f"\n{problem}" for problem in folder.problems)
         raise BenchError(f"no model {name!r} in {models}; it has {', '.join(folder.configs) or 'none'}{problems}")
-    return _from_config(config)
+    return config
 
 
 def _from_config(config: ModelConfig) -> Deployment:

@@ -12,10 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_fie
 
 from bench.calibrate.calibration import Calibration
 from bench.context.parts import ContextPart
+from bench.cost.result import CostPart
 from bench.deployment import Deployment
 from bench.environment import Environment
 from bench.errors import BenchError
+from bench.limits.result import LimitsPart
 from bench.load.findings import Attainment, Curve, GoodputFound
+from bench.micro.result import Micro
 from bench.plan.result import Plan
 from bench.roofline.result import Roofline
 from bench.sample import HostUse
@@ -180,6 +183,9 @@ class Result(Frozen):
     roofline: Roofline | None = None
     plan: Plan | None = None
     context: ContextPart | None = None
+    micro: Micro | None = None
+    limits: LimitsPart | None = None
+    cost: CostPart | None = None
     validity: list[Flag]
 
     @property

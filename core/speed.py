@@ -6,6 +6,7 @@ import math
 import time
 
 from core.engine.batch import Batch
+from core.limits import MeasuredLimits
 
 MEMORY = 0.8
 """What a step leaves of the weight of those before it: a rate follows a change of load within about ten steps."""
@@ -13,19 +14,27 @@ MEMORY = 0.8
 MIN_PREFILL = 32
 """Prompt tokens that a batch must have to tell how fast prompts are read: a few take as long as many."""
 
-
 FRESH = 60.0
 """Seconds for which a rate is good enough to refuse work: who is refused measures nothing, so it must not last."""
 
 
-class Rate:
-    """Tokens per second of the newest steps, long ones counting for more; None until there was one."""
+PRIOR_SECONDS = 0.5
+"""What a rate that is known beforehand weighs: as much as half a second of steps, which fades as theirs does."""
 
-    def __init__(self) -> None:
+
+class Rate:
+    """Tokens per second of the newest steps, long ones counting for more; None until there was one.
+
+    A `prior` rate counts as a first observation.
+    """
+
+    def __init__(self, prior: float | None = None) -> None:
         self._tokens = self._seconds = 0.0
         self._observed_at = -math.inf
+        if prior is not None:
+            self.observe(prior * PRIOR_SECONDS, PRIOR_SECONDS)
 
-    def observe(self, tokens: int, seconds: float) -> None:
+    def observe(self, tokens: float, seconds: float) -> None:
         self._tokens = MEMORY * self._tokens + tokens
         self._seconds = MEMORY * self._seconds + seconds
         self._observed_at = time.monotonic()
@@ -42,15 +51,16 @@ class Rate:
 class Speed:
     """Tokens per second of prompts and of generation, over all running sequences together.
 
-    The engine's thread observes, any thread may read. Until something was measured the rates are None and estimates
-    fall back to a guess of `GUESS` tokens per second.
+    The engine's thread observes, any thread may read. Rates start from what the bench measured on this host
+    (`core.limits`). Without that they are None until something was measured, and estimates fall back to a guess of
+    `GUESS` tokens per second.
     """
 
     GUESS = 50.0
 
-    def __init__(self) -> None:
-        self._prefill = Rate()
-        self._decode = Rate()
+    def __init__(self, measured: MeasuredLimits | None = None) -> None:
+        self._prefill = Rate(measured.prefill_tok_s if measured else None)
+        self._decode = Rate(measured.decode_tok_s if measured else None)
 
     @property
     def prefill(self) -> float | None:

@@ -29,7 +29,16 @@ ONLY_IN = {
 LAYERS = [
     ("core.errors",),
     ("core.coldstart", "core.engine", "core.host", "core.compute", "core.gguf", "core.line", "core.readahead"),
-    ("core.config", "core.packs", "core.prompt", "core.store", "core.speed", "core.inbox", "core.schema"),
+    (
+        "core.config",
+        "core.limits",
+        "core.packs",
+        "core.prompt",
+        "core.store",
+        "core.speed",
+        "core.inbox",
+        "core.schema",
+    ),
     ("core.llama", "core.coalesce", "core.metrics"),
     ("core.loader", "core.outcome", "core.registry", "core.reply", "core.runners", "core.watch"),
     ("core.catalog",),

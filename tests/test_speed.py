@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from core.engine.batch import Batch, Chunk
-from core.speed import Speed
+from core.speed import Rate, Speed
 from tests.fakes import sequence
 
 
@@ -57,3 +57,12 @@ def test_drafts_make_a_step_longer_and_are_no_measure_of_the_rate_without_them()
     speed.observe(drafting, 0.025)
     assert speed.decode == pytest.approx(100)
     assert speed.prefill is None
+
+
+def test_what_is_known_beforehand_fades_with_what_is_observed() -> None:
+    rate = Rate(prior=1000.0)
+    assert rate.is_fresh
+    assert rate.per_second == pytest.approx(1000)
+    for _ in range(20):
+        rate.observe(64, 0.64)
+    assert rate.per_second == pytest.approx(100, rel=0.05)

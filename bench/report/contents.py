@@ -8,10 +8,13 @@ from bench.record import RequestRecord
 from bench.report import (
     calibration,
     context,
+    cost,
     embeddings,
     facts,
     latency,
+    limits,
     load,
+    micro,
     plan,
     requests,
     roofline,
@@ -23,7 +26,12 @@ from bench.report.blocks import Block, Finding, Report, Section, Text, Verdict
 from bench.report.glossary import gathered
 from bench.result import Result
 
-FINDINGS: tuple[Callable[[Result], Iterator[Finding]], ...] = (verdict.findings, context.findings)
+FINDINGS: tuple[Callable[[Result], Iterator[Finding]], ...] = (
+    verdict.findings,
+    context.findings,
+    limits.findings,
+    cost.findings,
+)
 PARTS: tuple[Callable[[Result], Iterator[Section]], ...] = (
     throughput.sections,
     latency.sections,
@@ -33,6 +41,9 @@ PARTS: tuple[Callable[[Result], Iterator[Section]], ...] = (
     context.sections,
     roofline.sections,
     plan.sections,
+    micro.sections,
+    limits.sections,
+    cost.sections,
     calibration.sections,
 )
 

@@ -41,7 +41,9 @@ class DraftGovernor:
         self._cost = cost
 
     def calibrate(self, decoder: Decoder) -> None:
-        """Measure; the decoder must be empty and is so afterwards."""
+        """Measure, unless the cost is known; the decoder must be empty and is so afterwards."""
+        if self._cost:
+            return
         self._cost = measure_step_cost(decoder, max_rows=1 + self._max_drafted, unified=self._unified)
         logger.info("drafts: a step of so many rows takes so many ms: %s", self._cost)
 

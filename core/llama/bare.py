@@ -43,6 +43,8 @@ class BareLoop:
         self._handle = open_context(model, settings)
         self._memory = lib.llama_get_memory(self._handle)
         self._batch = lib.llama_batch_init(settings.max_batch, 0, 1)
+        self._next: list[int] = []
+        self._depths: list[int] = []
 
     def close(self) -> None:
         lib.llama_batch_free(self._batch)
@@ -53,24 +55,42 @@ class BareLoop:
 
         Returns perf_counter_ns at the start and whenever all sequences have one token more: `num_tokens + 1` times.
         """
-        lib.llama_memory_clear(self._memory, False)
         times = [perf_counter_ns()]
-        tokens = self._prefill(prompts)
+        self.prefill(prompts)
         times.append(perf_counter_ns())
-        for step in range(num_tokens - 1):
-            rows = [(token, len(prompts[seq]) + step, seq, True) for seq, token in enumerate(tokens)]
-            tokens = list(self._decode(rows))
+        for _ in range(num_tokens - 1):
+            self.step()
             times.append(perf_counter_ns())
         return times
 
-    def _prefill(self, prompts: Sequence[Sequence[int]]) -> list[int]:
+    def prefill(self, prompts: Sequence[Sequence[int]]) -> None:
+        """Forget all that was computed; read the prompts and choose the first token after each."""
+        lib.llama_memory_clear(self._memory, False)
         rows = [
             (token, position, seq, position == len(prompt) - 1)
             for seq, prompt in enumerate(prompts)
             for position, token in enumerate(prompt)
         ]
         parts = (rows[start : start + self._max_batch] for start in range(0, len(rows), self._max_batch))
-        return [token for part in parts for token in self._decode(part)]
+        self._next = [token for part in parts for token in self._decode(part)]
+        self._depths = [len(prompt) for prompt in prompts]
+
+    def step(self) -> None:
+        """One token more for every sequence."""
+        rows = [(token, self._depths[seq], seq, True) for seq, token in enumerate(self._next)]
+        self._next = list(self._decode(rows))
+        self._depths = [depth + 1 for depth in self._depths]
+
+    def rewind(self, num_sequences: int, depth: int) -> None:
+        """Keep the first `num_sequences` sequences, cut back to `depth` tokens each, which they must have.
+
+        Raises DecodeFailed for a model whose memory cannot be cut.
+        """
+        for seq in range(len(self._depths)):
+            kept = depth if seq < num_sequences else 0
+            if not lib.llama_memory_seq_rm(self._memory, seq, kept, -1):
+                raise DecodeFailed("the memory of this model cannot be cut back")
+        self._next, self._depths = self._next[:num_sequences], [depth] * num_sequences
 
     def _decode(self, rows: Sequence[Row]) -> Iterator[int]:
         """The most likely next token of every row that wants logits."""

@@ -19,8 +19,10 @@ from core.engine.engine import Engine
 from core.engine.scheduler import Scheduler
 from core.engine.sequence import Sampling, Sequence, Update
 from core.engine.slots import Slots
+from core.engine.step_cost import StepCost
 from core.engine.text import TextStream
 from core.errors import ContextLengthExceeded, InvalidRequest, ModelUnusable, QueueFull
+from core.limits import MeasuredLimits
 from core.packs.folder import PackFolder
 from core.packs.survey import Survey, survey
 from core.prompt.cleanup import Cleanup, cleanup_of
@@ -105,11 +107,12 @@ class TextRunner:
         limits: Limits,
         template: OwnTemplate | None,
         folder: PackFolder | None = None,
+        measured: MeasuredLimits | None = None,
     ) -> None:
-        """With a `folder` it keeps prefix packs there."""
+        """With a `folder` it keeps prefix packs there; `measured` is what is known of its speed beforehand."""
         self.name = config.name
         self.limits = limits
-        self.speed = Speed()
+        self.speed = Speed(measured)
         self._model = model
         self._context = context
         self._template = template
@@ -123,9 +126,7 @@ class TextRunner:
             can_cut=model.can_cut_memory,
             window=model.attention_window,
         )
-        self._governor = (
-            DraftGovernor(limits.max_drafted, unified=limits.kv == "unified") if limits.max_drafted else None
-        )
+        self._governor = _draft_governor(limits, measured) if limits.max_drafted else None
         scheduler = Scheduler(slots, max_batch=limits.max_batch, max_scores=limits.max_scores, governor=self._governor)
         self.engine = Engine(
             context,
@@ -306,6 +307,13 @@ _BEHAVIOUR = {
     *("stopwords", "cutstrings", "extract_regex", "trimspace", "trimsuffix"),
 }
 _LOADED_PARAMETERS = {"model", "batch", "rope_freq_base", "rope_freq_scale"}
+
+
+def _draft_governor(limits: Limits, measured: MeasuredLimits | None) -> DraftGovernor:
+    unified = limits.kv == "unified"
+    seconds = measured.step_seconds if measured else None
+    cost = StepCost(seconds, unified=unified) if seconds else None
+    return DraftGovernor(limits.max_drafted, unified=unified, cost=cost)
 
 
 def _without_behaviour(config: ModelConfig) -> dict[str, Any]:

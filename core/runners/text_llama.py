@@ -12,11 +12,13 @@ from core.config.problem import Problem
 from core.engine.draft import MAX_DRAFTED
 from core.errors import ModelUnusable
 from core.host import available_cpus
+from core.limits import Host, read_limits, this_host
 from core.llama.context import ContextSettings, LlamaContext
 from core.llama.devices import gpus
 from core.llama.kernels import advice
 from core.llama.model import LlamaModel, open_model
 from core.llama.offload import MICRO_BATCH
+from core.llama.state import build
 from core.packs.folder import PackFolder
 from core.packs.survey import survey
 from core.prompt.chat_template import ChatTemplate
@@ -51,15 +53,22 @@ def load(config: ModelConfig) -> TextRunner:
     with coldstart.phase("weights"):
         model = open_model(config)
     try:
-        limits = plan_limits(config, model, free_for_cache(model))
+        measured = read_limits(model.path, host())
+        filled = measured.fill(config) if measured else config
+        limits = plan_limits(filled, model, free_for_cache(model))
         template = chat_template(model)
-        settings = context_settings(config, model, limits)
+        settings = context_settings(filled, model, limits)
         with coldstart.phase("context"):
             context = LlamaContext(model, settings)
     except ModelUnusable:
         model.close()
         raise
-    return TextRunner(config, model, context, limits, template, pack_folder(config, model, settings))
+    return TextRunner(config, model, context, limits, template, pack_folder(config, model, settings), measured)
+
+
+def host() -> Host:
+    """This host, to compare with the one that limits were measured on."""
+    return this_host([card.name for card in gpus()], build()["llama_cpp"])
 
 
 def _log_advice(config: ModelConfig) -> None:

@@ -1,0 +1,1 @@
+"""What a million tokens costs on a serverless platform, by how many requests come."""

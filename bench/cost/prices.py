@@ -1,0 +1,52 @@
+"""A price file (`bench.prices/1`): what a worker costs on each platform, with the date and the source of the figure."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import Field, NonNegativeFloat, PositiveFloat, ValidationError
+
+from bench.errors import BenchError
+from bench.strict import Strict
+
+PRICES = Path(__file__).with_name("prices.yaml")
+
+
+class Price(Strict):
+    """Of one worker. `bills_idle`: whether it is paid for while it waits for the next request, until `idle_timeout_s`.
+    `active_usd_per_second`: of a worker that always runs, where the platform has such."""
+
+    sku: str
+    platform: str
+    usd_per_second: PositiveFloat
+    usd_per_request: NonNegativeFloat = 0.0
+    active_usd_per_second: PositiveFloat | None = None
+    bills_idle: bool
+    idle_timeout_s: NonNegativeFloat
+    noted: date
+    verified: bool
+    source: str
+
+
+class PriceFile(Strict):
+    schema_: Literal["bench.prices/1"] = Field(alias="schema")
+    prices: tuple[Price, ...]
+
+
+def read_price(path: Path, sku: str) -> Price:
+    """Raises BenchError naming the file, and the key or the price that is not there."""
+    try:
+        found = PriceFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BenchError(f"{path}: cannot be read as YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise BenchError(f"{path}: not a bench.prices/1 file: {place}: {first['msg']}") from error
+    for price in found.prices:
+        if price.sku == sku:
+            return price
+    raise BenchError(f"{path} has no price {sku!r}; it has {', '.join(price.sku for price in found.prices) or 'none'}")
