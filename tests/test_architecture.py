@@ -15,6 +15,8 @@ ONLY_IN = {
     "llama_cpp": ("core.llama",),
     "sentence_transformers": ("core.runners.embedding_torch",),
     "torch": ("core.runners.embedding_torch",),
+    "gguf": ("core.store.bert_gguf",),
+    "safetensors": ("core.store.bert_gguf", "core.runners.embedding_torch"),
     "jinja2": ("core.prompt",),
     "runpod": ("handlers.runpod_worker",),
     "functions_framework": ("handlers.cloud_function",),
@@ -31,7 +33,7 @@ LAYERS = [
     ("core.llama", "core.coalesce", "core.metrics"),
     ("core.loader", "core.registry", "core.reply", "core.runners", "core.watch"),
     ("core.catalog",),
-    ("core.service", "core.doctor", "core.optimize"),
+    ("core.service", "core.doctor", "core.embedding_form", "core.optimize"),
     ("handlers", "bench"),
 ]
 """From the ground up: a module imports its own layer and those below."""

@@ -136,6 +136,10 @@ class EmbeddingRunner:
             tokens, lengths, lambda vectors: Embedded(self._cut(np.stack(vectors), dimensions), lengths)
         )
 
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """What the model reads of each text, special tokens included, however long it is."""
+        return self._backend.tokenize(texts, add_special=True)
+
     def warm(self) -> None:
         """Compute a short and a long input, so that buffers and kernels are ready before the first request."""
         self._embed_made_up([1, min(self.max_tokens, self._backend.batch_tokens)])
