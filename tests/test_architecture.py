@@ -15,6 +15,8 @@ ONLY_IN = {
     "llama_cpp": ("core.llama",),
     "sentence_transformers": ("core.runners.embedding_torch",),
     "torch": ("core.runners.embedding_torch",),
+    "gguf": ("core.store.bert_gguf", "bench.plan.synthetic"),
+    "safetensors": ("core.store.bert_gguf", "core.runners.embedding_torch"),
     "jinja2": ("core.prompt",),
     "runpod": ("handlers.runpod_worker",),
     "functions_framework": ("handlers.cloud_function",),
@@ -42,7 +44,7 @@ LAYERS = [
     ("core.llama", "core.coalesce", "core.metrics"),
     ("core.loader", "core.outcome", "core.registry", "core.reply", "core.runners", "core.watch"),
     ("core.catalog",),
-    ("core.service", "core.doctor", "core.optimize", "core.packer"),
+    ("core.service", "core.doctor", "core.embedding_form", "core.optimize", "core.packer"),
     ("handlers", "bench"),
 ]
 """From the ground up: a module imports its own layer and those below."""

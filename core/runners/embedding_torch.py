@@ -57,8 +57,8 @@ def _import_libraries(config: ModelConfig) -> None:
         import sentence_transformers  # noqa: F401
     logger.info(
         "%s: importing sentence-transformers and torch took %.1f s, which every start pays; a GGUF of the same weights "
-        "needs neither (llama.cpp's convert_hf_to_gguf.py makes one)",
-        *(config.name, time.monotonic() - started),
+        "needs neither (`warmfn optimize %s` makes one of a BERT)",
+        *(config.name, time.monotonic() - started, config.name),
     )
 
 

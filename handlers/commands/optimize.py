@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import math
 import sys
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,10 @@ that lies beside the original (one from its publisher, say) is measured instead 
 
 The table goes into a comment of the model's YAML. A model whose YAML says `optimized_from: OTHER` gets its own file
 instead, made of OTHER's, if it is not there yet.
+
+A BERT in a sentence-transformers folder becomes a GGUF (float16) with the same tokens, pooling and length of vectors,
+whose vectors on committed texts have a cosine of at least 0.9999 to the folder's; MODEL-gguf.yaml serves it without
+torch. Other architectures, such as MPNet, are refused. Needs the extra: pip install 'warmfn[convert]'.
 """
 HEADINGS = ("form", "size", "prompt", "1 stream", "8 streams", "perplexity", "KL divergence", "same top token")
 
@@ -39,7 +44,7 @@ def add_command(commands: Commands) -> None:
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("model", metavar="MODEL", help="a text model of the folder")
+    command.add_argument("model", metavar="MODEL", help="a model of the folder")
     command.add_argument(
         "--to", metavar="TYPE", default="auto", help="auto (default), q8_0, q4_0, q4_k_m, q6_k, f16, ..."
     )
@@ -51,6 +56,7 @@ def add_command(commands: Commands) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from core.config.backends import choose_backend
     from core.config.folder import read_folder
 
     folder = read_folder(arguments.models, Settings.from_environ().folder_defaults)
@@ -59,6 +65,8 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         if config.optimized_from:
             _make_own_file(folder, config, config.optimized_from, to, apply=arguments.apply)
+        elif choose_backend(config) != "llama-text":
+            _turn_into_gguf(config, to, apply=arguments.apply)
         else:
             _compare_and_note(config, to, apply=arguments.apply)
     except KeyboardInterrupt:
@@ -71,6 +79,35 @@ def _config(folder: ModelsFolder, name: str) -> ModelConfig:
     if name not in folder.configs:
         raise UnknownModel(f"there is no model {name!r} in {folder.path}: see `warmfn models`")
     return folder.configs[name]
+
+
+def _turn_into_gguf(config: ModelConfig, to: str | None, *, apply: bool) -> None:
+    from core.compute import limit_openmp_spin
+
+    if to or apply:
+        raise StoreError(
+            "--to and --apply are for text models: a folder of embeddings gets a GGUF and a YAML of its own"
+        )
+    path = config.root / f"{config.name}-gguf.yaml"
+    if path.exists():
+        raise StoreError(f"{path} is there already and is not overwritten: remove it to have it made again")
+    limit_openmp_spin()
+    from core.embedding_form import embedding_yaml, make_embedding_form
+    from core.store.disk import explained_disk_errors
+
+    form = make_embedding_form(config, _say)
+    text = embedding_yaml(config, form, path.stem)
+    print(
+        f"{form.path}: same tokens, cosine at least {math.floor(form.cosine * 1e5) / 1e5} on {form.num_texts} texts; "
+        f"{form.rate:.0f} texts/s, the folder {form.folder_rate:.0f}"
+    )
+    with explained_disk_errors(config.root):
+        path.write_text(text, "utf-8")
+    print(f"{path}:\n{text}")
+
+
+def _say(step: str) -> None:
+    print(step, file=sys.stderr)
 
 
 def _make_own_file(folder: ModelsFolder, config: ModelConfig, origin: str, to: str | None, *, apply: bool) -> None:
@@ -117,7 +154,7 @@ def _measured(config: ModelConfig, to: str | None) -> Comparison:
     from handlers.progress import draw_progress
 
     with draw_progress() as progress:
-        comparison = compare_forms(config, to, progress, lambda step: print(step, file=sys.stderr))
+        comparison = compare_forms(config, to, progress, _say)
     print("\n".join(_lines(comparison)))
     return comparison
 
