@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from core.config.folder import read_folder
 from core.doctor import examine
 from core.llama import kernels
+from core.runners import text_llama
 from handlers.cli import main
 from tests.tiny_llama import write_tiny_llama
 
@@ -91,3 +93,17 @@ def test_advice_is_given_and_counts_as_no_fault(
     main(["doctor", "m", "--models", str(tmp_path), "--json"])
     [said] = json.loads(capsys.readouterr().out)["advice"]
     assert "`warmfn optimize m`" in said
+
+
+def test_a_load_logs_the_advice_and_leaves_faults_to_the_load(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "system_info", lambda: "AVX = 1 | AVX2 = 1 | REPACK = 1 | LLAMAFILE = 1 | ")
+    write_tiny_llama(tmp_path / "w.gguf")
+    (tmp_path / "m.yaml").write_text("name: m\nparameters: {model: w.gguf}\n")
+    config = read_folder(tmp_path).configs["m"]
+    with caplog.at_level(logging.INFO, "warmfn.llama"):
+        text_llama._log_advice(config)
+        (tmp_path / "w.gguf").write_bytes(b"GGUF" + b"\xff" * 200)
+        text_llama._log_advice(config)
+    assert [record.message.startswith("m: most of its weights are F16") for record in caplog.records] == [True]
