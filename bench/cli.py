@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import argparse
 
-from bench.commands import compare, context, cost, import_, limits, load, micro, plan, report, run
+from bench.commands import advise, compare, context, cost, import_, limits, load, micro, plan, report, run
 
-COMMANDS = (run, load, context, micro, limits, plan, cost, report, compare, import_)
+COMMANDS = (run, load, context, micro, limits, plan, cost, advise, report, compare, import_)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
