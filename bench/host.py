@@ -1,6 +1,6 @@
 """Who used this machine's processors: the target, the bench, a neighbour, or another tenant (steal).
 
-Read from Linux's /proc, in seconds over all cores.
+Read from Linux's /proc, in seconds over all cores; and what held all of them back: a cgroup's quota, a low clock.
 """
 
 from __future__ import annotations
@@ -8,10 +8,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
+from bench.environment import CGROUP
 from bench.errors import BenchError
 
 PROC = Path("/proc")
+CPU_STATS = {"cpu.stat": ("throttled_usec", 1e6), "cpu/cpu.stat": ("throttled_time", 1e9)}
+"""In which file of which cgroup version which key counts, and how many of it are a second."""
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -33,6 +37,27 @@ def cpu_times() -> CpuTimes:
     ticks = [int(field) / TICKS_PER_SECOND for field in first.split()[1:]]
     user, nice, system, _idle, _iowait, irq, softirq, steal = ticks[:8]
     return CpuTimes(user + nice + system + irq + softirq, steal)
+
+
+def throttled_seconds() -> float | None:
+    """In which this cgroup had work and no quota left, since it began. None where the kernel does not tell."""
+    for file, (key, per_second) in CPU_STATS.items():
+        try:
+            fields = dict(line.split() for line in (CGROUP / file).read_text().splitlines())
+        except OSError:
+            continue
+        return int(fields[key]) / per_second if key in fields else None
+    return None
+
+
+def clock_mhz() -> float | None:
+    """The mean of all cores, as they run now. None where the kernel does not tell."""
+    try:
+        lines = (PROC / "cpuinfo").read_text().splitlines()
+    except OSError:
+        return None
+    found = [float(line.partition(":")[2]) for line in lines if line.startswith("cpu MHz")]
+    return fmean(found) if found else None
 
 
 def session_cpu_seconds(session: int) -> float:

@@ -37,16 +37,19 @@ from locust.event import EventHook
 from locust.exception import StopUser
 from locust.runners import MasterRunner, WorkerRunner
 
-from bench.client import Block, read_reply
 from bench.commands.options import out_folder
 from bench.errors import BenchError
 from bench.load.adhoc import adhoc_scenario
 from bench.load.lead import Lead, verdict
 from bench.load.shares import Plan, Rows
 from bench.record import CUT_OFF, INTERRUPTED, RequestRecord
-from bench.request import extra_fields, request_body, request_path
+from bench.reply import read_stream
+from bench.request import request_path, streamed_request
 from bench.slo import PRESETS
 from bench.stages import Closed
+from bench.targets.programs import without_end
+from bench.transport.exchange import Exchange
+from bench.workload import Prompt
 
 log = logging.getLogger("bench")
 LONGEST_SILENCE = 900.0
@@ -69,7 +72,8 @@ class Share:
             raise BenchError("workers must have joined before the run, and be processes of the master's own host")
         self.plan, self.stage, self.scenario = plan, plan.stage, plan.scenario
         self.model = self.scenario.targets[0].model or self.scenario.model
-        self.extra = extra_fields(self.scenario.targets[0], self.scenario.workload)
+        ignore_eos = self.scenario.workload.sampling.ignore_eos
+        self.extra = without_end(self.scenario.targets[0], None) if ignore_eos else {}
         self.is_dispatched = self.is_stopping = False
         self.reason = CUT_OFF
         self.pool = Pool(None if isinstance(self.stage, Closed) else self.stage.max_in_flight)
@@ -78,7 +82,7 @@ class Share:
         self._is_winding_up = self._is_over = False
         self._cpu = time.process_time()
 
-    def turns(self) -> Iterator[tuple[str, RequestRecord]]:
+    def turns(self) -> Iterator[tuple[Prompt, RequestRecord]]:
         """Shared by all users of this process: each turn is taken once."""
         lasts = self.stage.duration if isinstance(self.stage, Closed) else None
         closes = None if lasts is None else self.plan.start + lasts * 1e9
@@ -136,24 +140,23 @@ class Client(FastHttpUser):
         SHARE.wind_up()
         raise StopUser
 
-    def ask(self, share: Share, prompt: str, record: RequestRecord) -> None:
-        body = request_body(
-            share.scenario.workload, model=share.model, prompt=prompt, max_tokens=record.osl_req, **share.extra
+    def ask(self, share: Share, prompt: Prompt, record: RequestRecord) -> None:
+        body = streamed_request(
+            share.scenario.workload, model=share.model, prompt=prompt, max_tokens=record.osl_req, extra=share.extra
         )
-        blocks: list[Block] = []
-        record.t_send = perf_counter_ns()
+        exchange = Exchange(t_send=perf_counter_ns())
         try:
-            self._stream(share, json.dumps(body), record, blocks)
+            self._stream(share, json.dumps(body), exchange)
         except FAILURE_EXCEPTIONS as error:
-            record.err = f"{type(error).__name__}: {error}"
+            exchange.err = f"{type(error).__name__}: {error}"
         except GreenletExit:
-            record.err = share.reason
+            exchange.err = share.reason
         finally:
-            record.t_end = perf_counter_ns()
-            read_reply(blocks, record)
+            exchange.t_end = perf_counter_ns()
+            read_stream(exchange, record)
             measured.fire(environment=self.environment, share=share, record=record)
 
-    def _stream(self, share: Share, body: str, record: RequestRecord, blocks: list[Block]) -> None:
+    def _stream(self, share: Share, body: str, exchange: Exchange) -> None:
         """Line by line: `iter_lines` reads 1024 bytes at a time and so sees many tokens at once. The response is never
         entered as a context, so locust does not report the time to its headers; `measured` reports instead."""
         url = str(share.scenario.targets[0].url) + request_path(share.scenario.workload)
@@ -161,14 +164,14 @@ class Client(FastHttpUser):
         response = self.client.post(url, data=body, headers=headers, stream=True, catch_response=True, name="chat")
         if not response.status_code:
             response.raise_for_status()
-        record.status = response.status_code
-        if record.status != 200:  # locust has read what it says already
-            blocks.append((perf_counter_ns(), response.content or b""))
+        exchange.status = response.status_code
+        if exchange.status != 200:  # locust has read what it says already
+            exchange.blocks.append((perf_counter_ns(), response.content or b""))
             return
         while line := response.stream.readline(b"\n"):
-            blocks.append((perf_counter_ns(), line))
+            exchange.blocks.append((perf_counter_ns(), line))
         if rest := response.stream.read():
-            blocks.append((perf_counter_ns(), rest))
+            exchange.blocks.append((perf_counter_ns(), rest))
 
 
 @measured.add_listener

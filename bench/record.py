@@ -10,12 +10,10 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError
-
-REQUESTS_FILE = "requests.jsonl"
+POLL = "poll"
+"""The transport whose replies come in lots, so that nothing is known of the time between tokens."""
 INTERRUPTED = "interrupted: the run ended first"
 CUT_OFF = "cut off: it still ran when the drain had ended"
 
@@ -23,8 +21,9 @@ CUT_OFF = "cut off: it still ran when the drain had ended"
 @dataclass
 class RequestRecord:
     """`isl`, `osl` and `cached` are the server's own counts of prompt, completion and reused prompt tokens, `isl_req`
-    and `osl_req` what was asked for. `chunks` holds [ns since t_send, tokens or None] of each piece of text, `chars`
-    its length."""
+    and `osl_req` what was asked for (0: the workload's own length). `template_tokens` are those of the prompt around
+    what was asked. `chunks` holds [ns since t_send, tokens or None] of each piece of text, `chars` its length. `texts`
+    is how many were embedded. `refused` tells a server that sheds load from one that fails."""
 
     target: str
     stage: str
@@ -48,6 +47,11 @@ class RequestRecord:
     status: int | None = None
     server_timings: dict[str, Any] | None = None
     err: str | None = None
+    refused: bool = False
+    retry_after_s: float | None = None
+    texts: int | None = None
+    template_tokens: int | None = None
+    transport: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -86,10 +90,19 @@ class RequestRecord:
 
     @property
     def itl_ms(self) -> float | None:
-        """Mean gap between tokens of this request, the first token left out."""
+        """Mean gap between tokens of this request, the first token left out. A reply that was polled tells none."""
         if self.t_first_tok is None or self.t_last_tok is None or self.osl is None or self.osl < 2:
             return None
+        if self.transport == POLL:
+            return None
         return (self.t_last_tok - self.t_first_tok) / 1e6 / (self.osl - 1)
+
+    @property
+    def gaps_ms(self) -> list[float]:
+        """Between one piece of text and the next: a stall shows here and not in the mean."""
+        if self.transport == POLL:
+            return []
+        return [(later - earlier) / 1e6 for (earlier, _), (later, _) in pairwise(self.chunks)]
 
     @property
     def decode_tok_s(self) -> float | None:
@@ -106,11 +119,6 @@ class RequestRecord:
     def queue_ms(self) -> float | None:
         return (self.server_timings or {}).get("queue_ms")
 
-    @property
-    def gaps_ms(self) -> list[float]:
-        """Between its chunks: a stall shows here and not in the mean."""
-        return [(b - a) / 1e6 for (a, _), (b, _) in pairwise(self.chunks)]
-
     def line(self) -> str:
         return json.dumps(dataclasses.asdict(self))
 
@@ -120,19 +128,3 @@ class RequestRecord:
         record = cls(**json.loads(line))
         record.chunks = [(at, tokens) for at, tokens in record.chunks]
         return record
-
-
-def read_records(folder: Path) -> list[RequestRecord]:
-    """Of a result's folder; none where what was measured are no requests. Raises BenchError naming file and line."""
-    path = folder / REQUESTS_FILE
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8") as file:
-        return [_record(line, f"{path}, line {number}") for number, line in enumerate(file, 1)]
-
-
-def _record(line: str, place: str) -> RequestRecord:
-    try:
-        return RequestRecord.from_line(line)
-    except (ValueError, TypeError) as error:
-        raise BenchError(f"{place}: not a request's record: {error}") from error

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from bench.scenario import TargetSpec, Workload
+from bench.scenario import Workload
+from bench.workload import Prompt, messages
 
-KINDS_WITH_IGNORE_EOS = ("ours", "llama-server")
+PATHS = {"chat": "/chat/completions", "completions": "/completions", "embeddings": "/embeddings"}
 
 
 def request_path(workload: Workload) -> str:
-    """Below the base address."""
-    return "/chat/completions" if workload.api == "chat" else "/completions"
+    """Below the base address, which ends in /v1."""
+    return PATHS[workload.api]
 
 
-def extra_fields(spec: TargetSpec, workload: Workload) -> dict[str, Any]:
-    """Fields that this kind of server knows and others might refuse."""
-    knows_it = spec.kind in KINDS_WITH_IGNORE_EOS
-    return {"ignore_eos": True} if knows_it and workload.sampling.ignore_eos else {}
+def plain_request(workload: Workload, *, model: str, prompt: Prompt, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Asks for one whole reply; `extra` are fields that this kind of server knows."""
+    if workload.api == "embeddings":
+        return {"model": model, "input": prompt}
+    asked = {"messages": messages(prompt)} if workload.api == "chat" else {"prompt": prompt}
+    sampling = {"temperature": workload.sampling.temperature, "seed": workload.sampling.seed}
+    return {"model": model, **sampling, **extra, **asked}
 
 
-def request_body(workload: Workload, *, model: str, prompt: str, max_tokens: int, **extra: Any) -> dict[str, Any]:
-    asked = {"prompt": prompt} if workload.api == "completions" else {"messages": [{"role": "user", "content": prompt}]}
-    return {
-        "model": model,
-        "temperature": workload.sampling.temperature,
-        "seed": workload.sampling.seed,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        **extra,
-        **asked,
-        "max_tokens": max_tokens,
-    }
+def streamed_request(
+    workload: Workload, *, model: str, prompt: Prompt, max_tokens: int, extra: Mapping[str, Any]
+) -> dict[str, Any]:
+    """As it is measured: a stream with its usage. Vectors come whole."""
+    body = plain_request(workload, model=model, prompt=prompt, extra=extra)
+    if workload.api == "embeddings":
+        return body
+    return body | {"max_tokens": max_tokens, "stream": True, "stream_options": {"include_usage": True}}

@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
 
+from bench.calibrate.calibration import Calibration
 from bench.context.parts import ContextPart
 from bench.cost.result import CostPart
 from bench.deployment import Deployment
@@ -21,9 +22,12 @@ from bench.micro.result import Micro
 from bench.plan.result import Plan
 from bench.roofline.result import Roofline
 from bench.sample import HostUse
-from bench.scenario import Scenario, TargetSpec
+from bench.scenario import Scenario
 from bench.stages import AnyStage
 from bench.stats import Distribution
+from bench.target_spec import TargetSpec
+
+Verdict = Literal["valid", "suspect", "invalid"]
 
 FILE_NAME = "result.json"
 
@@ -71,7 +75,7 @@ class RoundResult(Frozen):
     Rates are over the window (`bench.load.window`), which leaves start and drain out where it is `steady`: `out_tok_s`
     are all tokens that came in it, `requested_req_s` the requests due in it (open loops), `achieved_req_s` those that
     ended well, `good_req_s` those that also met the SLO. `decode_tok_s` is the median over requests of (tokens - 1) /
-    (last token - first token)."""
+    (last token - first token), `prompt_tok_s` and `texts_s` (embedded texts) count over `wall_s`."""
 
     round: int
     wall_s: float | None
@@ -86,6 +90,9 @@ class RoundResult(Frozen):
     good_req_s: float | None = None
     most_in_flight: int | None = None
     saturated: str | None = None
+    prompt_tok_s: float | None = None
+    texts_s: float | None = None
+    e2e_p50_ms: float | None = None
     host: HostUse | None
 
 
@@ -99,6 +106,9 @@ class Rates(Frozen):
     requested_req_s: float | None = None
     achieved_req_s: float | None = None
     good_req_s: float | None = None
+    prompt_tok_s: float | None = None
+    texts_s: float | None = None
+    e2e_p50_ms: float | None = None
 
 
 class Sums(Frozen):
@@ -108,9 +118,11 @@ class Sums(Frozen):
 
 
 class StageResult(Frozen):
-    """One stage on one target over all rounds. `metrics` are pooled over the requests that ended well; `saturated` is
-    why the server did not keep up in at least half of the rounds. Without `load` it was measured by another tool, whose
-    words for it are the stage's name."""
+    """One stage on one target over all rounds. `metrics` are pooled over the requests that ended well. `n_refused` were
+    shed by the server (HTTP 429 or 503), `n_err` failed. `saturated` is why the server did not keep up in at least half
+    of the rounds. `spread` is by how much the rounds differ, for each rate: (largest - smallest) / median, the least
+    difference between two targets that means anything. Without `load` it was measured by another tool, whose words for
+    it are the stage's name."""
 
     stage: str
     target: str
@@ -119,16 +131,19 @@ class StageResult(Frozen):
     n_ok: int | None
     n_err: int | None
     n_censored: int | None
+    n_refused: int | None = None
     sum: Sums
     rates: Rates
     metrics: dict[str, Distribution | None]
     goodput: Attainment | None = None
     saturated: str | None = None
     rounds: list[RoundResult]
+    spread: dict[str, float | None] = {}
     validity: list[Flag]
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
-    def verdict(self) -> Literal["valid", "suspect", "invalid"]:
+    def verdict(self) -> Verdict:
         """The worst of its flags."""
         severities = {flag.severity for flag in self.validity}
         return "invalid" if "invalid" in severities else "suspect" if severities else "valid"
@@ -160,6 +175,7 @@ class Result(Frozen):
     server_config: Deployment | None
     scenario: ScenarioText | None = None
     targets: list[TargetSpec] = []
+    calibration: Calibration | None = Field(default=None, description="of the client, just before it measured")
     stages: list[StageResult] = []
     ratios: list[Ratio] = []
     curves: list[Curve] = []
@@ -171,6 +187,11 @@ class Result(Frozen):
     limits: LimitsPart | None = None
     cost: CostPart | None = None
     validity: list[Flag]
+
+    @property
+    def embeds(self) -> bool:
+        """What was measured are embeddings: there are texts in a second, and no tokens out."""
+        return self.scenario is not None and self.scenario.text.workload.api == "embeddings"
 
     def write(self, folder: Path) -> Path:
         path = folder / FILE_NAME

@@ -11,22 +11,23 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from bench.deployment import Deployment
+from bench.doubts.machine import doubts_of_builds
 from bench.errors import BenchError
 from bench.load.arrivals import arrivals
 from bench.load.curves import curves
 from bench.load.findings import GoodputFound
 from bench.load.goodput import GoodputSearch, attainment
-from bench.record import REQUESTS_FILE
+from bench.requests_file import append_requests
 from bench.result import Result, ScenarioText
 from bench.sample import Readings, Sample
 from bench.scenario import Scenario
 from bench.series import AnyLoad, Search, stages_of
 from bench.session import Session
-from bench.stages import AnyStage, Closed, Prompts
+from bench.stages import AnyStage, Closed
 from bench.summary import ratios, summarise
 from bench.targets.make import Target
-from bench.validity import doubts_of_builds
-from bench.workload import prompts
+from bench.token_fit import USUAL, TokenFit, fit_tokens
+from bench.workload import Prompt, PromptSource
 
 WARMUP_TOKENS = 8
 
@@ -46,6 +47,13 @@ class Run:
         self._samples: list[Sample] = []
         self._searches: list[GoodputFound] = []
         self._session = Session(command, scenario.name)
+        self._source = PromptSource(scenario, self._session.id)
+        self._fits: dict[str, TokenFit] = {}
+
+    async def calibrate(self) -> None:
+        """Before `measure`."""
+        self._on_progress("calibrating the client", 0)
+        await self._session.calibrate(self._out)
 
     async def measure(self) -> None:
         """Start every target, go through the rounds, stop every target; also when cancelled in between."""
@@ -54,6 +62,8 @@ class Run:
                 self._on_progress(f"starting {target.spec.name}", 0)
                 started.push_async_callback(target.stop)
                 await target.start()
+                if fit := await fit_tokens(target.prompt_tokens, self._session.id):
+                    self._fits[target.spec.name] = fit
             for number in range(self._scenario.measure.rounds):
                 for entry in self._scenario.load:
                     await self._measure(entry, number)
@@ -81,15 +91,22 @@ class Run:
     async def _sample(self, target: Target, stage: AnyStage, number: int) -> Sample:
         self._on_progress(f"round {number + 1}, {stage.name}, {target.spec.name}", 0)
         await self._warm_up(target, stage, number)
-        sample = Sample(target.spec.name, stage, number, self._arrivals(stage, number))
+        fit = self._fits.get(target.spec.name)
+        sample = Sample(
+            target.spec.name,
+            stage,
+            number,
+            self._arrivals(stage, number),
+            template_tokens=fit.template if fit else None,
+        )
         self._samples.append(sample)
         before = self._read(target)
         try:
             count = len(sample.arrivals) or stage.num_requests
-            await target.measure(self._prompts(stage, f"round {number}", count), sample)
+            await target.measure(self._prompts(target, stage, f"round {number}", count), sample)
             sample.host = self._read(target).use_since(before)
         finally:
-            self._write_requests(sample)
+            append_requests(self._out, sample.records)
         self._on_progress(f"round {number + 1}, {stage.name}, {target.spec.name}", stage.num_requests)
         return sample
 
@@ -103,28 +120,28 @@ class Run:
         count = self._scenario.measure.warmup * stage.num_clients
         if count == 0:
             return
-        short = Prompts(isl=stage.prompts.isl, osl=min(WARMUP_TOKENS, stage.prompts.osl))
+        short = stage.prompts.model_copy(update={"osl": min(WARMUP_TOKENS, stage.prompts.osl)})
         clients = Closed(name=stage.name, prompts=short, concurrency=stage.num_clients, requests=count)
         sample = Sample(target.spec.name, clients, number)
-        await target.measure(self._prompts(stage, f"warm-up {number}", count), sample)
+        await target.measure(self._prompts(target, stage, f"warm-up {number}", count), sample)
         if failed := [record for record in sample.records if record.err]:
             raise BenchError(f"{target.spec.name} fails already at warm-up: {failed[0].err}")
 
-    def _prompts(self, stage: AnyStage, part: str, count: int) -> list[str]:
-        return prompts(stage, seed=self._scenario.workload.sampling.seed, run=self._session.id, part=part, count=count)
+    def _prompts(self, target: Target, stage: AnyStage, part: str, count: int) -> list[Prompt]:
+        return self._source.prompts(stage, part=part, count=count, fit=self._fit(target))
+
+    def _fit(self, target: Target) -> TokenFit:
+        """One that tells no counts is given what the first of the others is given."""
+        return self._fits.get(target.spec.name) or next(iter(self._fits.values()), USUAL)
 
     def _read(self, target: Target) -> Readings:
         others = [other.cpu_seconds() for other in self._targets if other is not target]
         known = [seconds for seconds in others if seconds is not None]
         return Readings.take(target.cpu_seconds(), sum(known) if len(known) == len(others) else None)
 
-    def _write_requests(self, sample: Sample) -> None:
-        with (self._out / REQUESTS_FILE).open("a", encoding="utf-8") as file:
-            file.writelines(record.line() + "\n" for record in sample.records)
-
     def result(self, deployment: Deployment | None) -> Result:
         """The summary so far. Hashes the weights, so not while anything is measured."""
-        stages = summarise(self._samples, self._scenario)
+        stages = summarise(self._samples, self._scenario, self._session.calibration)
         result = self._session.result(
             complete=self.complete,
             model_name=self._scenario.model,

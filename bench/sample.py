@@ -7,25 +7,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import perf_counter_ns
 
-from bench.host import cpu_times
+from bench.host import clock_mhz, cpu_times, throttled_seconds
 from bench.record import RequestRecord
 from bench.stages import AnyStage
 
 
 @dataclass(frozen=True)
 class HostUse:
-    """Processor use in cores (1.0 = one core all the time). None where a target's processes are not ours to see."""
+    """Processor use in cores (1.0 = one core all the time). None where a target's processes are not ours to see.
+    `throttled` is the share of the time in which our cgroup had used up its quota, `mhz` the mean clock at the end;
+    None where the kernel does not tell."""
 
     client: float
     target: float | None
     idle_targets: float | None
     neighbours: float | None
     steal: float
+    throttled: float | None = None
+    mhz: float | None = None
 
 
 @dataclass
 class Sample:
-    """`arrivals` are the seconds after its start at which the requests of an open loop are due."""
+    """`arrivals` are the seconds after its start at which the requests of an open loop are due, `template_tokens` what
+    the target adds to each prompt, where it is known."""
 
     target: str
     stage: AnyStage
@@ -33,6 +38,7 @@ class Sample:
     arrivals: Sequence[float] = ()
     records: list[RequestRecord] = field(default_factory=list)
     host: HostUse | None = None
+    template_tokens: int | None = None
 
     def new_record(self, due: int | None = None) -> RequestRecord:
         """A record of a request that is due now, or was at `due` (perf_counter_ns)."""
@@ -41,9 +47,10 @@ class Sample:
             stage=self.stage.name,
             round=self.round,
             index=len(self.records),
-            isl_req=self.stage.prompts.isl,
+            isl_req=self.stage.prompts.isl * self.stage.prompts.batch,
             osl_req=self.stage.prompts.osl,
             t_sched=perf_counter_ns() if due is None else due,
+            template_tokens=self.template_tokens and self.template_tokens * self.stage.prompts.batch,
         )
         self.records.append(record)
         return record
@@ -64,11 +71,13 @@ class Readings:
     idle_targets: float | None
     busy: float
     steal: float
+    throttled: float | None
 
     @classmethod
     def take(cls, target: float | None, idle_targets: float | None) -> Readings:
         cpu = cpu_times()
-        return cls(time.perf_counter(), time.process_time(), target, idle_targets, cpu.busy, cpu.steal)
+        client, throttled = time.process_time(), throttled_seconds()
+        return cls(time.perf_counter(), client, target, idle_targets, cpu.busy, cpu.steal, throttled)
 
     def use_since(self, earlier: Readings, *, client_seconds: float | None = None) -> HostUse:
         """`client_seconds` where the client was other processes than this one."""
@@ -79,7 +88,9 @@ class Readings:
         known = None if target is None or idle_targets is None else client + target + idle_targets
         busy = (self.busy - earlier.busy) / wall
         neighbours = None if known is None else max(0.0, busy - known)
-        return HostUse(client, target, idle_targets, neighbours, (self.steal - earlier.steal) / wall)
+        steal = (self.steal - earlier.steal) / wall
+        throttled = _rate(earlier.throttled, self.throttled, wall)
+        return HostUse(client, target, idle_targets, neighbours, steal, throttled, clock_mhz())
 
 
 def _rate(before: float | None, after: float | None, wall: float) -> float | None:

@@ -11,37 +11,17 @@ from pathlib import Path
 from typing import Literal, Self
 
 import yaml
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from bench.errors import BenchError
+from bench.prompt_spec import Api, Cache, Prompts
 from bench.series import AnyLoad, Search, stages_of
 from bench.slo import Slo
 from bench.stages import AnyStage, Closed
 from bench.strict import Strict
+from bench.target_spec import TargetSpec
 
-
-class TargetSpec(Strict):
-    """Who is measured. What has a `url` is running already, the bench starts the others. The kind says what a server
-    understands; kind `url` is any OpenAI-compatible one."""
-
-    name: str = Field(min_length=1)
-    kind: Literal["ours", "llama-server", "bare", "url"]
-    url: str | None = Field(default=None, description="base address including /v1")
-    model: str | None = Field(default=None, description="the name to ask for, where it differs from the scenario's")
-
-    flash_attention: Literal["auto", "on", "off"] = Field(default="auto", description="of a llama-server; ours decides")
-
-    @model_validator(mode="after")
-    def _url_belongs_to_its_kind(self) -> Self:
-        if self.kind == "url" and self.url is None:
-            raise ValueError(f"target {self.name!r}: kind url needs a `url`")
-        if self.kind == "bare" and self.url is not None:
-            raise ValueError(f"target {self.name!r}: the bare loop has no `url`, it runs in a process of the bench")
-        return self
-
-    @property
-    def started_here(self) -> bool:
-        return self.url is None
+TEXT_ONLY_KINDS = ("bare", "llama-server", "llama-cpp-python")
 
 
 class Sampling(Strict):
@@ -51,8 +31,8 @@ class Sampling(Strict):
 
 
 class Workload(Strict):
-    api: Literal["chat", "completions"] = "chat"
-    cache: Literal["cold"] = "cold"
+    api: Api = "chat"
+    cache: Cache = Field(default="cold", description="cold: every prompt begins with words that no cache has seen")
     sampling: Sampling = Sampling()
 
 
@@ -72,6 +52,7 @@ class Scenario(Strict):
     load: tuple[AnyLoad, ...]
     slo: Slo | None = None
     measure: Measure = Measure()
+    _folder: Path = PrivateAttr(default=Path())
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
@@ -104,6 +85,23 @@ class Scenario(Strict):
         """What is known beforehand to be measured, sweeps stage by stage."""
         return stages_of(self.load)
 
+    @model_validator(mode="after")
+    def _prompts_suit_the_api_and_the_cache(self) -> Self:
+        for stage in self.load:
+            if misfit := stage.prompts.misfit(self.workload.api, self.cache_of(stage.prompts)):
+                raise ValueError(f"load: stage {stage.name!r}: {misfit}")
+        if self.workload.api == "embeddings" and (no := [t.name for t in self.targets if t.kind in TEXT_ONLY_KINDS]):
+            raise ValueError(f"targets: {', '.join(no)}: kinds {', '.join(TEXT_ONLY_KINDS)} are not asked to embed")
+        return self
+
+    def cache_of(self, prompts: Prompts) -> Cache:
+        return prompts.cache or self.workload.cache
+
+    @property
+    def folder(self) -> Path:
+        """Where the file lies that the scenario was read from; its prompts lie beside it."""
+        return self._folder
+
     @property
     def hash(self) -> str:
         return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
@@ -111,17 +109,19 @@ class Scenario(Strict):
     def as_dict(self) -> dict[str, object]:
         return self.model_dump(mode="json", by_alias=True)
 
-    def restricted_to(self, names: list[str]) -> Scenario:
-        """The same scenario with only these targets, in this order."""
-        known = {target.name: target for target in self.targets}
-        if unknown := [name for name in names if name not in known]:
-            raise BenchError(f"no target {', '.join(unknown)} in scenario {self.name!r}; it has {', '.join(known)}")
-        return self.model_copy(update={"targets": tuple(known[name] for name in names)})
+    def changed(self, **changes: object) -> Scenario:
+        """A copy that has been checked as a whole."""
+        try:
+            changed = Scenario.model_validate(dict(self) | changes)
+        except ValidationError as error:
+            raise BenchError(f"scenario {self.name!r}: {error.errors()[0]['msg']}") from error
+        changed._folder = self._folder
+        return changed
 
     def with_rounds(self, rounds: int) -> Scenario:
         if rounds < 1:
             raise BenchError(f"rounds must be at least 1, not {rounds}")
-        return self.model_copy(update={"measure": self.measure.model_copy(update={"rounds": rounds})})
+        return self.changed(measure=self.measure.model_copy(update={"rounds": rounds}))
 
 
 def read_scenario(path: Path) -> Scenario:
@@ -132,19 +132,35 @@ def read_scenario(path: Path) -> Scenario:
         raise BenchError(f"{path}: cannot be read: {error.strerror}") from error
     except yaml.YAMLError as error:
         raise BenchError(f"{path}: not valid YAML: {error}") from error
-    return make_scenario(content, origin=str(path))
+    return make_scenario(content, origin=str(path), folder=path.parent)
 
 
-def make_scenario(content: object, *, origin: str) -> Scenario:
-    """Raises BenchError naming the origin and every key at fault."""
+def make_scenario(content: object, *, origin: str, folder: Path = Path()) -> Scenario:
+    """`folder` is where its files lie. Raises BenchError naming the origin and every key at fault."""
     try:
-        return Scenario.model_validate(content)
+        scenario = Scenario.model_validate(content)
     except ValidationError as error:
         faults = (f"{_key(fault['loc']) or 'scenario'}: {fault['msg']}" for fault in error.errors())
         raise BenchError("\n".join(f"{origin}: {fault}" for fault in faults)) from error
+    scenario._folder = folder
+    return scenario.changed(load=[_with_digest(entry, origin, folder) for entry in scenario.load])
 
 
 def _key(place: tuple[int | str, ...]) -> str:
     """As the file's author knows it: without the kind by which pydantic chose what an entry of `load` must be."""
     hidden = 2 if place[:1] == ("load",) else None
     return ".".join(str(part) for number, part in enumerate(place) if number != hidden)
+
+
+def _with_digest(entry: AnyLoad, origin: str, folder: Path) -> AnyLoad:
+    """Two runs on different prompts must not have the same hash."""
+    if entry.prompts.file is None:
+        return entry
+    file = folder / entry.prompts.file
+    try:
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise BenchError(f"{origin}: stage {entry.name!r}: {file} cannot be read: {error.strerror}") from error
+    if entry.prompts.sha256 not in (None, digest):
+        raise BenchError(f"{origin}: stage {entry.name!r}: {file} is another file: its SHA-256 is {digest}")
+    return entry.model_copy(update={"prompts": entry.prompts.model_copy(update={"sha256": digest})})

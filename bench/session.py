@@ -11,7 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench.calibrate.calibration import Calibration
+from bench.calibrate.measure import calibrate
 from bench.deployment import Deployment
+from bench.doubts.numbers import doubts_of_client
 from bench.environment import read_environment
 from bench.result import Clock, Flag, Load, ModelFile, Result
 
@@ -27,6 +30,11 @@ class Session:
         self._command = command
         self._name = name
         self._loadavg = os.getloadavg()
+        self.calibration: Calibration | None = None
+
+    async def calibrate(self, folder: Path) -> None:
+        """Of a command whose numbers are the client's: before it measures. A log goes into `folder`."""
+        self.calibration = await calibrate(folder)
 
     def result(
         self,
@@ -39,7 +47,7 @@ class Session:
     ) -> Result:
         """`parts` are the fields of `Result` that this command fills. Hashes the weights, so not while anything is
         measured."""
-        doubts = validity or []
+        doubts = [*doubts_of_client(self.calibration), *(validity or [])]
         return Result(
             id=self.id,
             command=self._command,
@@ -51,6 +59,7 @@ class Session:
             host_load=Load(loadavg_before=self._loadavg, loadavg_after=os.getloadavg()),
             model=_model_file(Path(deployment.weights)) if deployment else None,
             server_config=deployment and dataclasses.replace(deployment, weights=Path(deployment.weights).name),
+            calibration=self.calibration,
             validity=doubts if complete else [INCOMPLETE, *doubts],
             **parts,
         )

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, NamedTuple, Self, TypeAlias
 
 from pydantic import ConfigDict, Field, model_validator
 
+from bench.prompt_spec import Prompts
 from bench.strict import Seconds, Strict
 
 Rate = Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)]
@@ -21,13 +22,6 @@ Gaps: TypeAlias = Literal["poisson", "constant"]
 InFlight = Annotated[int, Field(ge=1, le=10_000)]
 MAX_IN_FLIGHT = 512
 """Leaves room in the usual limit of 1024 open files."""
-
-
-class Prompts(Strict):
-    """Input length (tokens of the user's message, approximately) and output length (tokens, exactly)."""
-
-    isl: int = Field(ge=16)
-    osl: int = Field(ge=2)
 
 
 class LoadSpec(Strict):

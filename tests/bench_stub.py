@@ -16,7 +16,7 @@ HEAD = "HTTP/1.1 {status} X\r\nContent-Type: text/event-stream\r\nTransfer-Encod
 
 
 class StubServer:
-    """`bodies` are the requests it has seen, `answered` is released for each. With `hang` it never ends an answer."""
+    """`bodies` are the requests it has seen, `answered` is released for each stream. With `hang` it ends none."""
 
     def __init__(self, blocks: Sequence[bytes], *, status: int = 200, hang: bool = False) -> None:
         self._blocks = blocks
@@ -44,16 +44,18 @@ class StubServer:
 
     async def _answer(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:] if line)
+        is_stream = False
         if length := int(fields.get(b"content-length", 0)):
             self.bodies.append(json.loads(await reader.readexactly(length)))
+            is_stream = self.bodies[-1].get("stream", False)
         writer.write(HEAD.format(status=self._status).encode())
         for block in self._blocks:
             writer.write(b"%x\r\n%b\r\n" % (len(block), block))
             await writer.drain()
             await asyncio.sleep(0.002)  # lets the client read the block before the next one joins it
-        if length:
+        if is_stream:
             self.answered.release()
-        if length and self._hang:
+        if is_stream and self._hang:
             await reader.read()
         writer.write(b"0\r\n\r\n")
         await writer.drain()

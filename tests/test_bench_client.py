@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from bench.client import StreamingClient
+from bench.client import Client
 from bench.record import RequestRecord
 from bench.sample import Sample
 from bench.scenario import Workload
 from bench.sse import EventLines
 from bench.stages import Closed, Prompts
+from bench.transport.http import HttpTransport
 from tests.bench_stub import DONE, ROLE, StubServer, delta, event, usage
 
 STAGE = Closed(name="s", concurrency=1, requests=1, prompts=Prompts(isl=16, osl=3))
@@ -20,7 +21,9 @@ def ask(server: StubServer, workload: Workload | None = None) -> RequestRecord:
 
     async def send() -> RequestRecord:
         async with server.running():
-            client = StreamingClient(server.url, model="m", workload=workload or Workload(), extra={"ignore_eos": True})
+            client = Client(
+                HttpTransport(server.url), model="m", workload=workload or Workload(), extra={"ignore_eos": True}
+            )
             record = Sample("stub", STAGE, 0).new_record()
             await client.send("hello", record)
             await client.close()
@@ -104,7 +107,7 @@ def test_a_server_that_is_not_there_is_an_error_of_the_request() -> None:
     async def send() -> RequestRecord:
         async with server.running():
             pass
-        client = StreamingClient(server.url, model="m", workload=Workload(), extra={})
+        client = Client(HttpTransport(server.url), model="m", workload=Workload(), extra={})
         record = Sample("stub", STAGE, 0).new_record()
         await client.send("hello", record)
         await client.close()

@@ -21,8 +21,8 @@ from bench.compare.judge import Comparison, compare
 from bench.compare.metrics import read_metric
 from bench.compare.side import Run, Side, read_side
 from bench.errors import BenchError
-from bench.record import REQUESTS_FILE
 from bench.report.html import html
+from bench.requests_file import REQUESTS_FILE
 from bench.result import Flag, Result, ScenarioText
 from bench.sample import Sample
 from bench.session import Session
@@ -44,7 +44,7 @@ def rounds(medians: list[float], *, requests: int = 20, seed: int = 0, jitter: f
     for number, middle in enumerate(medians):
         done = Sample("ours", STAGE, number)
         for ttft in middle * np.exp(jitter * rng.standard_normal(requests)):
-            done.records += sample(number=number, t_first_tok=int(ttft * MS)).records
+            done.records += sample(number=number, requests=1, t_first_tok=int(ttft * MS)).records
         found.append(done)
     return found
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.client import StreamingClient
+from bench.client import Client
 from bench.load.arrivals import arrivals
 from bench.load.drive import drive
 from bench.load.goodput import attainment
@@ -20,6 +20,7 @@ from bench.scenario import Workload
 from bench.slo import Slo
 from bench.stages import AnyStage, Closed, Constant, Poisson, Prompts
 from bench.stats import percentile
+from bench.transport.http import HttpTransport
 from tests.bench_stub import TimedServer
 
 PROMPTS = Prompts(isl=16, osl=2)
@@ -32,7 +33,7 @@ def constant(rate: float, requests: int, **parts: Any) -> Constant:
 def driven(stage: AnyStage, server: TimedServer) -> list[RequestRecord]:
     async def measure() -> list[RequestRecord]:
         async with server.running():
-            client = StreamingClient(server.url, model="m", workload=Workload(), extra={})
+            client = Client(HttpTransport(server.url), model="m", workload=Workload(), extra={})
             due = [] if isinstance(stage, Closed) else arrivals(stage, "7")
             sample = Sample("stub", stage, 0, due)
             await drive(client.send, ["hello"] * (len(due) or stage.num_requests), sample)
@@ -106,7 +107,7 @@ def test_a_cancelled_open_loop_leaves_a_record_of_all_that_was_due() -> None:
         stage = Poisson(name="p", kind="poisson", prompts=PROMPTS, rate=100, requests=200)
         sample = Sample("stub", stage, 0, arrivals(stage, "7"))
         async with TimedServer(ttft=30).running() as server:
-            client = StreamingClient(server.url, model="m", workload=Workload(), extra={})
+            client = Client(HttpTransport(server.url), model="m", workload=Workload(), extra={})
             task = asyncio.create_task(drive(client.send, ["hello"] * 200, sample))
             await asyncio.sleep(0.3)
             task.cancel()

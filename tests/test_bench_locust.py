@@ -19,8 +19,8 @@ from bench.load.adhoc import as_yaml
 from bench.load.lead import Lead, verdict
 from bench.load.shares import Plan, Rows, missing_workers, worker_file
 from bench.record import CUT_OFF, INTERRUPTED, RequestRecord
+from bench.requests_file import REQUESTS_FILE
 from bench.result import Result, read_result
-from bench.run import REQUESTS_FILE
 from bench.scenario import Scenario, make_scenario
 from handlers.cli import main
 from tests.bench_stub import TimedServer, in_thread

@@ -11,59 +11,20 @@ import pytest
 from rich.console import Console
 
 from bench.errors import BenchError
-from bench.record import REQUESTS_FILE
 from bench.report.contents import report_of
 from bench.report.markdown import markdown
 from bench.report.terminal import print_report
-from bench.result import Result, read_result
-from bench.run import Run
+from bench.result import read_result
 from bench.sample import Sample
-from bench.scenario import Scenario
 from bench.targets.bare_target import add_records
 from bench.targets.ceiling import LockstepRun
-from bench.targets.make import make_targets
 from bench.targets.process import ChildProcess
-from tests.bench_stub import DONE, ROLE, StubServer, delta, usage
-
-ANSWER = [ROLE, delta(content="a"), delta(content="b", finish="length"), usage(40, 2), DONE]
-
-
-def scenario(*urls: str, warmup: int = 1) -> Scenario:
-    return Scenario.model_validate(
-        {
-            "schema": "bench.scenario/1",
-            "name": "stub",
-            "model": "m",
-            "targets": [{"name": f"t{i}", "kind": "url", "url": url} for i, url in enumerate(urls)],
-            "load": [{"name": "two", "concurrency": 2, "requests": 5, "prompts": {"isl": 20, "osl": 2}}],
-            "measure": {"rounds": 2, "warmup": warmup},
-        }
-    )
-
-
-def new_run(wanted: Scenario, out: Path) -> Run:
-    targets = make_targets(wanted, models=out, deployment=None, out=out)
-    return Run(wanted, targets, out, lambda words, advance: None)
-
-
-def lines(out: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in (out / REQUESTS_FILE).read_text().splitlines()]
-
-
-def measured(out: Path) -> Result:
-    async def measure() -> None:
-        async with StubServer(ANSWER).running() as one, StubServer(ANSWER).running() as other:
-            run = new_run(scenario(one.url, other.url), out)
-            await run.measure()
-            assert [body["messages"] for body in one.bodies[:2]] == [body["messages"] for body in other.bodies[:2]]
-            run.result(None).write(out)
-
-    asyncio.run(measure())
-    return read_result(out)
+from tests.bench_runs import ANSWER, embedding_scenario, lines, measured_run, new_run, scenario
+from tests.bench_stub import StubServer, delta
 
 
 def test_a_run_leaves_one_line_per_request_and_a_summary_of_them(tmp_path: Path) -> None:
-    result = measured(tmp_path)
+    result = measured_run(tmp_path)
     assert result.complete
     assert [(line["target"], line["round"], line["index"]) for line in lines(tmp_path)] == [
         (target, number, index)
@@ -79,7 +40,7 @@ def test_a_run_leaves_one_line_per_request_and_a_summary_of_them(tmp_path: Path)
 
 
 def test_the_report_names_targets_ratios_doubts_and_missing_percentiles(tmp_path: Path) -> None:
-    result = measured(tmp_path)
+    result = measured_run(tmp_path)
     console = Console(record=True, width=100, file=(tmp_path / "terminal.txt").open("w"))
     report = report_of(result)
     print_report(report, console)
@@ -89,6 +50,28 @@ def test_the_report_names_targets_ratios_doubts_and_missing_percentiles(tmp_path
         assert "t0 / t1: out_tok_s " in text
         assert "TTFT p95 n/a (n=10, need 90)" in text
         assert "10/10" in text
+
+
+def test_embeddings_are_reported_as_texts_and_tokens_in_a_second(tmp_path: Path) -> None:
+    reply = {"data": [{"embedding": [0.5]}] * 3, "usage": {"prompt_tokens": 60, "total_tokens": 60}}
+
+    async def measure() -> None:
+        async with StubServer([json.dumps(reply).encode()]).running() as one:
+            run = new_run(embedding_scenario(one.url, one.url), tmp_path)
+            await run.measure()
+            run.result(None).write(tmp_path)
+
+    asyncio.run(measure())
+    result = read_result(tmp_path)
+    for stage in result.stages:
+        assert (stage.n_ok, stage.sum.prompt, stage.sum.completion) == (8, 480, 0)
+        assert stage.rates.texts_s is not None
+        assert stage.rates.prompt_tok_s == pytest.approx(20 * stage.rates.texts_s)
+        assert stage.rates.out_tok_s is stage.rates.ttft_p50_ms is None
+    report = markdown(report_of(result))
+    assert "batches: 2 clients, 3 texts of about 20 tokens in a request" in report
+    assert "t0 / t1: texts_s " in report
+    assert "out tok/s" not in report
 
 
 def test_an_interrupted_run_keeps_what_was_measured(tmp_path: Path) -> None:

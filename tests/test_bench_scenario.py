@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.chosen_targets import with_targets
 from bench.errors import BenchError
 from bench.scenario import Scenario, read_scenario
-from bench.workload import prompts
+from bench.target_spec import TargetSpec
 
 SCENARIOS = Path(__file__).parents[1] / "bench/scenarios"
 GOOD = """\
@@ -40,6 +41,18 @@ def test_every_committed_scenario_is_valid(path: Path) -> None:
         ("osl: 4", "osl: four", "load.0.prompts.osl: "),
         ("kind: bare", "kind: gpu", "targets.1.kind: "),
         ("kind: bare", "kind: url", "targets.1: Value error, target 'b': kind url needs a `url`"),
+        ("kind: bare", "kind: in-process, url: x", "target 'b': kind in-process has no `url`"),
+        ("kind: bare", "kind: ours, transport: poll", "only kind runpod can be polled"),
+        ("kind: bare", "kind: ours, api_key_env: K", "`api_key_env` is for targets with a `url`"),
+        ("isl: 30", "isl: 3", "`isl` must be at least 16"),
+        ("osl: 4", "osl: 1", "stage 'one': `osl` must be at least 2"),
+        ("isl: 30", "isl: 30, batch: 2", "`batch` is for embeddings"),
+        ("isl: 30", "isl: 30, kind: shared-document", "say `cache: warm`"),
+        ("isl: 30", "isl: 30, kind: quote, cache: warm", "say `cache: cold`"),
+        ("isl: 30", "kind: file", "`kind: file` and `file` belong together"),
+        ("isl: 30", "kind: file, file: absent.jsonl", "absent.jsonl cannot be read"),
+        ("model: m", "model: m\nworkload: {api: embeddings}", "embeddings have no `osl`"),
+        ("osl: 4}}]", "}}]\nworkload: {api: embeddings}", "targets: b: kinds bare, "),
         ("name: b", "name: a", "two entries have the same name"),
         ("model: m\n", "", "model: Field required"),
         ("name: one,", "name: one, kind: wave,", "load.0: Input tag 'wave'"),
@@ -84,23 +97,31 @@ def test_the_hash_covers_values_and_not_layout(tmp_path: Path) -> None:
 
 def test_targets_can_be_chosen_and_unknown_ones_are_named(tmp_path: Path) -> None:
     scenario = read(tmp_path, GOOD)
-    assert [target.name for target in scenario.restricted_to(["b"]).targets] == ["b"]
+    assert [target.name for target in with_targets(scenario, ["b"]).targets] == ["b"]
     with pytest.raises(BenchError, match="no target c in scenario 'tiny'; it has a, b"):
-        scenario.restricted_to(["c"])
+        with_targets(scenario, ["c"])
     with pytest.raises(BenchError, match="at least 1"):
         scenario.with_rounds(0)
 
 
-def test_prompts_are_the_same_for_every_target_and_their_heads_never_repeat(tmp_path: Path) -> None:
-    (stage,) = read(tmp_path, GOOD).load
-    parts = [prompts(stage, seed=7, run=run, part=part, count=20) for run in "xy" for part in ("round 0", "round 1")]
-    assert parts[0] == prompts(stage, seed=7, run="x", part="round 0", count=20)
-    heads = [prompt[:8] for part in parts for prompt in part]
-    assert len(set(heads)) == len(heads)
+def test_an_address_replaces_a_targets_or_adds_one(tmp_path: Path) -> None:
+    scenario = with_targets(read(tmp_path, GOOD), ["a=http://127.0.0.1:2/v1", "c=http://127.0.0.1:3/v1"], "KEY")
+    assert [(target.name, target.kind, target.url, target.api_key_env) for target in scenario.targets] == [
+        ("a", "url", "http://127.0.0.1:2/v1", "KEY"),
+        ("b", "bare", None, None),
+        ("c", "url", "http://127.0.0.1:3/v1", "KEY"),
+    ]
+    only = with_targets(scenario, ["c=http://127.0.0.1:4/v1", "a"])
+    assert [target.name for target in only.targets] == ["c", "a"]
+    with pytest.raises(BenchError, match=r"--target b=x: .*kind bare has no `url`"):
+        with_targets(scenario, ["b=x"])
 
 
-def test_the_text_of_prompts_depends_on_the_seed_alone(tmp_path: Path) -> None:
-    (stage,) = read(tmp_path, GOOD).load
-    one, other = (prompts(stage, seed=7, run=run, part="round 0", count=5) for run in "xy")
-    assert [prompt[8:] for prompt in one] == [prompt[8:] for prompt in other]
-    assert [prompt[8:] for prompt in prompts(stage, seed=8, run="x", part="round 0", count=5)] != [p[8:] for p in one]
+def test_an_api_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = TargetSpec(name="r", kind="runpod", url="http://127.0.0.1:1", transport="poll")
+    monkeypatch.delenv("RUNPOD_API_KEY", raising=False)
+    with pytest.raises(BenchError, match="RUNPOD_API_KEY should hold its API key"):
+        spec.api_key()
+    monkeypatch.setenv("RUNPOD_API_KEY", "secret")
+    assert spec.api_key() == "secret"
+    assert "secret" not in spec.model_dump_json()

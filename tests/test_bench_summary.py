@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from bench.calibrate.calibration import Calibration
+from bench.doubts.machine import doubts_of_builds
+from bench.prompt_spec import Cache
 from bench.record import INTERRUPTED, RequestRecord
 from bench.sample import HostUse, Sample
 from bench.scenario import Scenario
 from bench.summary import ratios, summarise
-from bench.validity import doubts, doubts_of_builds
 
 SCENARIO = Scenario.model_validate(
     {
@@ -23,36 +25,49 @@ SCENARIO = Scenario.model_validate(
     }
 )
 (STAGE,) = SCENARIO.load
-QUIET = HostUse(client=0.1, target=1.9, idle_targets=0.0, neighbours=0.0, steal=0.0)
+QUIET = HostUse(client=0.1, target=1.9, idle_targets=0.0, neighbours=0.0, steal=0.0, throttled=0.0, mhz=2600.0)
+ENOUGH = 7
+"""Requests that a median needs."""
 MS = 1_000_000
 
 
-def sample(target: str = "ours", number: int = 0, host: HostUse | None = QUIET, **changes: Any) -> Sample:
-    """One request: due at 0, first token at 100 ms, then a token every 10 ms, the end 5 ms after the last."""
-    found = Sample(target, STAGE, number, host=host)
-    record = found.new_record()
-    record.t_sched, record.t_send, record.t_first_byte = 0, 0, 90 * MS
-    record.t_first_tok, record.t_last_tok, record.t_end = 100 * MS, 200 * MS, 205 * MS
-    record.chunks = [((100 + 10 * i) * MS, None) for i in range(11)]
-    record.isl, record.osl, record.cached, record.token_source = 40, 11, 15, "usage"
-    for name, value in changes.items():
-        setattr(record, name, value)
+def sample(
+    target: str = "ours", number: int = 0, host: HostUse | None = QUIET, requests: int = ENOUGH, **changes: Any
+) -> Sample:
+    """Requests at once: due at 0, first token at 100 ms, then a token every 10 ms, the end 5 ms after the last."""
+    found = Sample(target, STAGE, number, host=host, template_tokens=20)
+    for _ in range(requests):
+        record = found.new_record()
+        record.t_sched, record.t_send, record.t_first_byte = 0, 0, 90 * MS
+        record.t_first_tok, record.t_last_tok, record.t_end = 100 * MS, 200 * MS, 205 * MS
+        record.chunks = [((100 + 10 * i) * MS, None) for i in range(11)]
+        record.isl, record.osl, record.cached, record.token_source = 40, 11, 15, "usage"
+        for name, value in changes.items():
+            setattr(record, name, value)
     return found
 
 
-def codes(*samples: Sample, rounds: int = 1) -> list[str]:
-    return [flag.code for flag in doubts(samples, rounds=rounds)]
+def codes(*samples: Sample, cache: Cache = "cold", calibration: Calibration | None = None) -> list[str]:
+    prompts = STAGE.prompts.model_copy(update={"kind": "file", "cache": cache})
+    scenario = SCENARIO.model_copy(update={"load": (STAGE.model_copy(update={"prompts": prompts}),)})
+    for sample in samples:
+        sample.stage = scenario.load[0]
+    (stage,) = summarise(samples, scenario, calibration)
+    return [flag.code for flag in stage.validity]
 
 
 def test_rates_follow_their_definitions() -> None:
     (stage,) = summarise([sample()], SCENARIO)
-    assert stage.rates.out_tok_s == pytest.approx(11 / 0.205)
+    assert stage.rates.out_tok_s == pytest.approx(ENOUGH * 11 / 0.205)
+    assert stage.rates.prompt_tok_s == pytest.approx(ENOUGH * 40 / 0.205)
+    assert stage.rates.texts_s is None
+    assert stage.rates.e2e_p50_ms == 205
     assert stage.rates.decode_tok_s == pytest.approx(10 / 0.1)
     assert stage.rates.ttft_p50_ms == 100
-    assert (stage.sum.prompt, stage.sum.cached, stage.sum.completion) == (40, 15, 11)
+    assert (stage.sum.prompt, stage.sum.cached, stage.sum.completion) == (280, 105, 77)
     assert stage.metrics["gap_ms"] is not None
-    assert stage.metrics["gap_ms"].n == 10
-    assert stage.validity == []
+    assert stage.metrics["gap_ms"].n == 70
+    assert (stage.validity, stage.verdict) == ([], "valid")
 
 
 def test_rates_are_medians_over_rounds_and_ratios_are_theirs() -> None:
@@ -61,7 +76,7 @@ def test_rates_are_medians_over_rounds_and_ratios_are_theirs() -> None:
         sample(target, number, t_end=end) for target, all_of in ends.items() for number, end in enumerate(all_of)
     ]
     stages = summarise(samples, SCENARIO)
-    assert [stage.rates.out_tok_s for stage in stages] == [pytest.approx(50), pytest.approx(25)]
+    assert [stage.rates.out_tok_s for stage in stages] == [pytest.approx(ENOUGH * 50), pytest.approx(ENOUGH * 25)]
     found = {(ratio.metric, ratio.subject, ratio.baseline): ratio.ratio for ratio in ratios(stages, SCENARIO)}
     assert found["out_tok_s", "ours", "peer"] == pytest.approx(2)
 
@@ -69,9 +84,20 @@ def test_rates_are_medians_over_rounds_and_ratios_are_theirs() -> None:
 def test_a_failed_request_counts_as_such_and_in_no_rate() -> None:
     failed = sample(err="HTTP 500", t_end=9_000 * MS)
     (stage,) = summarise([failed], SCENARIO)
-    assert (stage.n_sent, stage.n_ok, stage.n_err) == (1, 0, 1)
+    assert (stage.n_sent, stage.n_ok, stage.n_err) == (7, 0, 7)
     assert stage.rates.out_tok_s is None
     assert [(flag.code, flag.severity) for flag in stage.validity] == [("errors", "invalid")]
+    assert stage.verdict == "invalid"
+
+
+def test_a_refusal_is_no_failure_and_its_wait_is_told() -> None:
+    refused = sample(err="HTTP 429: busy", status=429, refused=True, retry_after_s=3.0)
+    served = sample(number=1)
+    (stage,) = summarise([refused, served], SCENARIO)
+    assert (stage.n_sent, stage.n_ok, stage.n_err, stage.n_refused) == (14, 7, 0, 7)
+    flag = next(flag for flag in stage.validity if flag.code == "refused")
+    assert flag.text == "7 of 14 requests were refused (HTTP 429, Retry-After 3 s in the median)"
+    assert stage.verdict == "suspect"
 
 
 @pytest.mark.parametrize(
@@ -88,10 +114,50 @@ def test_a_failed_request_counts_as_such_and_in_no_rate() -> None:
         ({"host": HostUse(0.1, 1.0, 0.2, 0.0, 0.0)}, "idle_targets"),
         ({"host": HostUse(0.1, 1.0, 0.0, 0.5, 0.0)}, "neighbours"),
         ({"host": HostUse(0.1, 1.0, 0.0, 0.0, 0.3)}, "steal"),
+        ({"host": HostUse(0.1, 1.0, 0.0, 0.0, 0.0, throttled=0.2)}, "throttled"),
+        ({"isl": 44}, "prompt_length"),
+        ({"transport": "poll"}, "transport"),
     ],
 )
 def test_each_trap_raises_its_own_doubt(changes: dict[str, Any], code: str) -> None:
     assert codes(sample(**changes)) == [code]
+
+
+def test_a_prompt_that_was_meant_warm_and_was_computed_raises_a_doubt() -> None:
+    assert codes(sample(cached=35), cache="warm") == []
+    assert codes(sample(), cache="warm") == codes(sample(cached=None), cache="warm") == ["not_cached"]
+
+
+def test_fewer_requests_than_a_median_needs_raise_a_doubt() -> None:
+    few = sample()
+    del few.records[1:]
+    assert codes(few) == ["samples"]
+
+
+def test_what_is_not_above_the_clients_error_is_invalid_and_what_is_near_it_suspect() -> None:
+    for error, expected in ((101.0, ["invalid"]), (20.0, ["suspect"]), (9.0, [])):
+        calibration = Calibration(scripts=[], error_ms={"ttft_ms": error})
+        (stage,) = summarise([sample()], SCENARIO, calibration)
+        assert [flag.severity for flag in stage.validity if flag.code == "precision"] == expected
+
+
+def test_rounds_that_differ_much_raise_a_doubt() -> None:
+    scenario = SCENARIO.with_rounds(2)
+    quiet, loud = (summarise([sample(number=0), sample(number=1, t_end=end * MS)], scenario)[0] for end in (215, 410))
+    assert quiet.spread["e2e_p50_ms"] == pytest.approx(10 / 210)
+    assert quiet.validity == []
+    assert [flag.code for flag in loud.validity] == ["noise"]
+
+
+def test_a_clock_that_changed_between_rounds_raises_a_doubt() -> None:
+    slow = HostUse(0.1, 1.9, 0.0, 0.0, 0.0, mhz=2000.0)
+    assert codes(sample(number=0), sample(number=1, host=slow)) == ["clock"]
+
+
+def test_replies_that_were_polled_tell_nothing_of_the_time_between_tokens() -> None:
+    (stage,) = summarise([sample(transport="poll")], SCENARIO)
+    assert stage.metrics["itl_ms"] is stage.metrics["gap_ms"] is stage.rates.decode_tok_s is None
+    assert stage.rates.ttft_p50_ms == 100
 
 
 def test_processes_that_are_not_ours_to_see_raise_no_doubt() -> None:

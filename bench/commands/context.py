@@ -24,9 +24,8 @@ from bench.context.probing import probe_of
 from bench.context.slo import DEFAULT_SLO, parse_slo, slo_words
 from bench.deployment import Deployment, read_deployment
 from bench.errors import BenchError
-from bench.scenario import Workload
 from bench.session import Session
-from bench.targets.make import our_server
+from bench.targets.make import our_door
 from core.config.backends import choose_backend
 from core.config.folder import read_folder
 from core.host import available_memory
@@ -92,12 +91,14 @@ async def _measure(run: ContextRun, args: argparse.Namespace, deployment: Deploy
         await run.measure_server(args.target, args.model)
         return
     await run.measure_memory(_local_model(deployment, args.memory), deployment.context_size)
-    server = our_server(deployment, Workload(), out / "server.log")
+    door = our_door(deployment, out / "server.log")
     try:
-        await server.start()
+        server = await door.open()
+        await server.close()  # the reader has a client of its own
         await run.measure_server(server.base_url, deployment.name)
     finally:
-        await server.stop()
+        if door.process:
+            await door.process.stop()
 
 
 def _settings(args: argparse.Namespace) -> Settings:

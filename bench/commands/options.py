@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench.errors import BenchError
-from bench.record import read_records
 from bench.report.blocks import Report
 from bench.report.contents import report_of
 from bench.report.html import html
 from bench.report.markdown import markdown
 from bench.report.terminal import print_report
+from bench.requests_file import read_records
 from bench.result import FILE_NAME, Result
 
 RESULTS = Path("bench/results")
@@ -30,6 +30,19 @@ EXIT_INTERRUPTED = 130
 
 def add_out_option(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, metavar="DIR", help=f"default: {RESULTS}/<time>-<name>")
+
+
+def add_target_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--target",
+        action="append",
+        default=[],
+        metavar="NAME[=URL]",
+        help="NAME: only this target; NAME=URL: its address, or one more OpenAI-compatible server (may be repeated)",
+    )
+    command.add_argument(
+        "--api-key-env", metavar="VAR", help="the environment variable with the API key of targets that have a URL"
+    )
 
 
 def out_folder(chosen: Path | None, name: str) -> Path:

@@ -6,14 +6,24 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from bench.commands.options import add_out_option, exit_status, out_folder, progress_bar, show, until_terminated, write
+from bench.chosen_targets import with_targets
+from bench.commands.options import (
+    add_out_option,
+    add_target_options,
+    exit_status,
+    out_folder,
+    progress_bar,
+    show,
+    until_terminated,
+    write,
+)
 from bench.deployment import Deployment, read_deployment
 from bench.result import Result, read_result
 from bench.roofline.peaks import Peaks, measure_peaks
 from bench.roofline.stages import roofline
 from bench.run import Run
 from bench.scenario import Scenario, read_scenario
-from bench.targets.make import make_targets
+from bench.targets.make import make_targets, needs_deployment
 from core.gguf import read_header
 from handlers.commands.options import Commands, add_models_option
 
@@ -26,7 +36,7 @@ def add_command(commands: Commands) -> None:
         "last line on standard output is a JSON object with the paths of result and report and the ratios.",
     )
     command.add_argument("scenario", type=Path, metavar="SCENARIO.yaml")
-    command.add_argument("--target", action="append", metavar="NAME", help="only this target (may be repeated)")
+    add_target_options(command)
     command.add_argument("--rounds", type=int, metavar="N", help="instead of the scenario's")
     add_models_option(command)
     add_out_option(command)
@@ -34,13 +44,10 @@ def add_command(commands: Commands) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    scenario = read_scenario(args.scenario)
-    if args.target:
-        scenario = scenario.restricted_to(args.target)
+    scenario = with_targets(read_scenario(args.scenario), args.target, args.api_key_env)
     if args.rounds is not None:
         scenario = scenario.with_rounds(args.rounds)
-    started_here = any(target.started_here for target in scenario.targets)
-    deployment = read_deployment(args.models, scenario.model) if started_here else None
+    deployment = read_deployment(args.models, scenario.model) if needs_deployment(scenario) else None
     out = out_folder(args.out, scenario.name)
     result = measure(scenario, models=args.models, deployment=deployment, out=out, command="run")
     show(result, out, ratios=_ratios(result))
@@ -60,7 +67,7 @@ def measure(scenario: Scenario, *, models: Path, deployment: Deployment | None, 
 
         run = Run(scenario, targets, out, on_progress, command=command)
         try:
-            asyncio.run(until_terminated(run.measure()))
+            asyncio.run(until_terminated(_calibrate_and_measure(run)))
         except (KeyboardInterrupt, asyncio.CancelledError):
             progress.console.print("stopped; what was measured is kept")
         finally:
@@ -74,6 +81,11 @@ def _with_roofline(result: Result, deployment: Deployment | None, peaks: Peaks |
         return result
     use = roofline(result, read_header(Path(deployment.weights)), peaks, deployment.slots)
     return result.model_copy(update={"roofline": use})
+
+
+async def _calibrate_and_measure(run: Run) -> None:
+    await run.calibrate()
+    await run.measure()
 
 
 def _ratios(result: Result) -> dict[str, dict[str, float | None]]:

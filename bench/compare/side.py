@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from bench.compare.metrics import Metric
-from bench.record import RequestRecord, read_records
+from bench.record import RequestRecord
+from bench.requests_file import read_records
 from bench.result import Result, StageResult, read_result
 
 Place: TypeAlias = tuple[str, str]

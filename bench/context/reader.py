@@ -6,7 +6,7 @@ import hashlib
 from string import ascii_lowercase
 from time import perf_counter_ns
 
-from bench.client import StreamingClient
+from bench.client import Client
 from bench.context.haystack import GO_ON, Haystack, Question, haystack, plain_text
 from bench.context.lengths import Ruler
 from bench.context.parts import Timing
@@ -14,6 +14,7 @@ from bench.context.server import Answer, Kind, PlainClient
 from bench.errors import BenchError
 from bench.record import RequestRecord
 from bench.scenario import Workload
+from bench.transport.http import HttpTransport
 
 TIMED_TOKENS = 16
 """Of the answer to a timed prompt: enough for the time between them."""
@@ -44,7 +45,7 @@ class Reader:
         """Create it within an event loop, and close it."""
         self._extra = {} if kind == "url" else {"ignore_eos": True}
         self._plain = PlainClient(base_url, model)
-        self._streaming = StreamingClient(base_url, model=model, workload=Workload(), extra=self._extra)
+        self._streaming = Client(HttpTransport(base_url), model=model, workload=Workload(), extra=self._extra)
         self._run = run
         self._texts = 0
         self._ruler: Ruler | None = None

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import aiohttp
 
-from bench.client import TIMEOUT
 from bench.errors import BenchError
+from bench.transport.http import TIMEOUT
 
 CONFIGURED = ("context_size", "max_model_len", "context_window", "context_length", "max_context_length")
 """Keys of a model in `/v1/models`: ours, vLLM's and SGLang's, Groq's, OpenRouter's, LM Studio's."""

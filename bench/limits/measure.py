@@ -44,7 +44,7 @@ OnStep = Callable[[str], None]
 
 
 def measure_limits(config: ModelConfig, on_step: OnStep, *, usable_context: int | None = None) -> LimitsPart:
-    """`usable_context` is known from elsewhere. Raises BenchError for a model that llama.cpp does not write with."""
+    """`usable_context` is known from elsewhere. Raises BenchError where llama.cpp does not write text with it."""
     if check_weights(config) != "llama-text":
         raise BenchError(f"{config.name} does not write text with llama.cpp: there are no limits to measure")
     from core.llama.model import open_model

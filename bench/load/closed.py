@@ -12,11 +12,12 @@ from bench.load.drain import drain
 from bench.record import RequestRecord
 from bench.sample import Sample
 from bench.stages import Closed
+from bench.workload import Prompt
 
-Send: TypeAlias = Callable[[str, RequestRecord], Awaitable[None]]
+Send: TypeAlias = Callable[[Prompt, RequestRecord], Awaitable[None]]
 
 
-async def closed_loop(send: Send, prompts: Sequence[str], stage: Closed, sample: Sample) -> None:
+async def closed_loop(send: Send, prompts: Sequence[Prompt], stage: Closed, sample: Sample) -> None:
     """Send every prompt once, `concurrency` at a time, until the stage's `duration` is over. A request is due when a
     client is free for it."""
     if not prompts:

@@ -8,9 +8,10 @@ from bench.load.closed import Send, closed_loop
 from bench.load.open import open_loop
 from bench.sample import Sample
 from bench.stages import Closed
+from bench.workload import Prompt
 
 
-async def drive(send: Send, prompts: Sequence[str], sample: Sample) -> None:
+async def drive(send: Send, prompts: Sequence[Prompt], sample: Sample) -> None:
     """Every request that was due leaves its record in the sample, also when cancelled in between."""
     match sample.stage:
         case Closed() as stage:

@@ -15,13 +15,14 @@ from bench.load.drain import drain
 from bench.record import INTERRUPTED, RequestRecord
 from bench.sample import Sample
 from bench.stages import Open
+from bench.workload import Prompt
 
 
-async def open_loop(send: Send, prompts: Sequence[str], stage: Open, sample: Sample) -> None:
+async def open_loop(send: Send, prompts: Sequence[Prompt], stage: Open, sample: Sample) -> None:
     """Send the n-th prompt `sample.arrivals[n]` seconds after the start."""
     gate = asyncio.Semaphore(stage.max_in_flight)
 
-    async def one(prompt: str, record: RequestRecord) -> None:
+    async def one(prompt: Prompt, record: RequestRecord) -> None:
         try:
             async with gate:
                 await send(prompt, record)

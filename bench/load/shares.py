@@ -15,7 +15,8 @@ from pathlib import Path
 
 from bench.load.arrivals import arrivals
 from bench.load.curves import curves
-from bench.record import REQUESTS_FILE, RequestRecord
+from bench.record import RequestRecord
+from bench.requests_file import REQUESTS_FILE
 from bench.result import Result, ScenarioText
 from bench.sample import HostUse, Sample
 from bench.scenario import Scenario
@@ -23,7 +24,7 @@ from bench.series import stages_of
 from bench.session import Session
 from bench.stages import AnyStage, Closed
 from bench.summary import summarise
-from bench.workload import prompts
+from bench.workload import Prompt, PromptSource
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,12 @@ class Plan:
         seed = f"{self.scenario.workload.sampling.seed}/round 0"
         return [] if isinstance(stage, Closed) else arrivals(stage, seed)
 
-    def turns(self, worker: int) -> Iterator[tuple[str, RequestRecord]]:
+    def turns(self, worker: int) -> Iterator[tuple[Prompt, RequestRecord]]:
         """The prompts of one worker, made now, and their records, made when they are taken: of a closed loop each is
         due then."""
         stage, due = self.stage, self.arrivals()
         count = len(due) or stage.num_requests
-        seed = self.scenario.workload.sampling.seed
-        texts = prompts(stage, seed=seed, run=self.run, part="round 0", count=count)
+        texts = PromptSource(self.scenario, self.run).prompts(stage, part="round 0", count=count)
         sample = Sample(self.scenario.targets[0].name, stage, 0)
 
         def record(index: int) -> RequestRecord:

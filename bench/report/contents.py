@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from bench.record import RequestRecord
 from bench.report import (
+    calibration,
     context,
     cost,
+    embeddings,
     facts,
     latency,
     limits,
@@ -35,12 +37,14 @@ PARTS: tuple[Callable[[Result], Iterator[Section]], ...] = (
     latency.sections,
     load.sections,
     stages.sections,
+    embeddings.sections,
     context.sections,
     roofline.sections,
     plan.sections,
     micro.sections,
     limits.sections,
     cost.sections,
+    calibration.sections,
 )
 
 

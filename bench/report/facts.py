@@ -17,6 +17,8 @@ def setting(result: Result) -> str:
     if config is None:
         if result.host_load is None:
             return f"measured by {result.command}"
+        if any(target.started_here for target in result.targets):
+            return "as the models folder says"
         return "against servers that were running already" if result.targets else f"measured by bench {result.command}"
     return f"{config.weights}, context {config.context_size}, {config.slots} slots, {config.threads} threads"
 

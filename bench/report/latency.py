@@ -17,10 +17,9 @@ TERMS = (
 
 def sections(result: Result) -> Iterator[Section]:
     if result.stages:
-        figures = (
-            _plot(result, "ttft_ms", "Time to the first token", "TTFT"),
-            _plot(result, "e2e_ms", "Time to the end", "e2e"),
-        )
+        figures = [_plot(result, "e2e_ms", "Time to the end", "e2e")]
+        if not result.embeds:
+            figures.insert(0, _plot(result, "ttft_ms", "Time to the first token", "TTFT"))
         yield Section("Latency", (*figures, Definitions(TERMS)))
 
 

@@ -40,12 +40,14 @@ TERMS = (
 
 
 def sections(result: Result) -> Iterator[Section]:
-    """One for each stage that was measured."""
+    """One for each stage that was measured; embeddings have a report of their own."""
+    if result.embeds:
+        return
     for name in _names(result):
         stages = [stage for stage in result.stages if stage.stage == name]
         doubted = frozenset(i for i, stage in enumerate(stages) if stage.verdict != "valid")
         table = Table(HEADERS, tuple(_row(stage) for stage in stages), doubted)
-        notes = Notes((*_comparisons(result, name), *_too_few(stages), *doubts(stages)))
+        notes = Notes((*comparisons(result, name), *_too_few(stages), *doubts(stages)))
         yield Section(_title(stages[0]), (table, notes))
     if result.stages:
         yield Section("Terms", (Definitions(TERMS),))
@@ -64,7 +66,7 @@ def _title(stage: StageResult) -> str:
     load = stage.load
     if load is None:
         return stage.stage
-    return f"{load.name}: {load.words}, about {load.prompts.isl} tokens in, {load.prompts.osl} out"
+    return f"{load.name}: {load.words}, {load.prompts.words}"
 
 
 def _row(stage: StageResult) -> tuple[str, ...]:
@@ -72,14 +74,14 @@ def _row(stage: StageResult) -> tuple[str, ...]:
     is_single = stage.load is None or (isinstance(stage.load, Closed) and stage.load.concurrency == 1)
     prefill = rates.prefill_tok_s if is_single else None
     numbers = (rates.out_tok_s, rates.decode_tok_s, prefill, rates.ttft_p50_ms, ttft.p95 if ttft else None)
-    return (stage.target, *map(number, numbers), _count(stage), stage.verdict)
+    return (stage.target, *map(number, numbers), count(stage), stage.verdict)
 
 
-def _count(stage: StageResult) -> str:
+def count(stage: StageResult) -> str:
     return "n/a" if stage.n_ok is None or stage.n_sent is None else f"{stage.n_ok}/{stage.n_sent}"
 
 
-def _comparisons(result: Result, stage: str) -> Iterator[str]:
+def comparisons(result: Result, stage: str) -> Iterator[str]:
     found = [ratio for ratio in result.ratios if ratio.stage == stage and ratio.ratio is not None]
     for baseline in dict.fromkeys(ratio.baseline for ratio in found):
         parts = [f"{r.metric} {r.ratio:.2f}x" for r in found if r.baseline == baseline]

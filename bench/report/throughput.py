@@ -18,7 +18,7 @@ TERMS = (
 
 
 def sections(result: Result) -> Iterator[Section]:
-    if result.stages:
+    if result.stages and not result.embeds:
         figures = [_everybody(result), _each(result)]
         if differ_in_clients_only(result):
             figures.append(_trade(result))

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from bench.deployment import Deployment
 from bench.sample import Sample
-from bench.scenario import TargetSpec
+from bench.target_spec import TargetSpec
 from bench.targets.ceiling import LockstepRun
 from bench.targets.process import ChildProcess
+from bench.workload import Prompt
 
 
 class BareTarget:
@@ -26,12 +27,18 @@ class BareTarget:
         self._process = await ChildProcess.start(self.spec.name, command, self._log, answers=True)
         await self._process.ask("")
 
-    async def measure(self, prompts: Sequence[str], sample: Sample) -> None:
+    async def measure(self, prompts: Sequence[Prompt], sample: Sample) -> None:
         assert self._process is not None, "start it first"
         concurrency = min(sample.stage.num_clients, self._deployment.slots)
         job = {"prompts": list(prompts), "concurrency": concurrency, "num_tokens": sample.stage.prompts.osl}
         for run in json.loads(await self._process.ask(json.dumps(job))):
             add_records(LockstepRun(**run), sample)
+
+    async def prompt_tokens(self, prompt: Prompt) -> int | None:
+        assert self._process is not None, "start it first"
+        job = {"prompts": [prompt], "concurrency": 1, "num_tokens": 1}
+        (run,) = json.loads(await self._process.ask(json.dumps(job)))
+        return int(run["prompt_lengths"][0])
 
     def cpu_seconds(self) -> float | None:
         return self._process.cpu_seconds() if self._process else None

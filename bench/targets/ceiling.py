@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.deployment import Deployment
+from bench.workload import Prompt, messages
 from core.compute import limit_openmp_spin
 from core.config.folder import read_folder
 
@@ -39,17 +40,16 @@ class Ceiling:
         limits = plan_limits(config, self._model, free_for_cache(self._model))
         self._loop = BareLoop(self._model, context_settings(config, self._model, limits))
 
-    def runs(self, prompts: Sequence[str], concurrency: int, num_tokens: int) -> Iterator[LockstepRun]:
+    def runs(self, prompts: Sequence[Prompt], concurrency: int, num_tokens: int) -> Iterator[LockstepRun]:
         tokens = [self._tokens(prompt) for prompt in prompts]
         for start in range(0, len(tokens), concurrency):
             group = tokens[start : start + concurrency]
             yield LockstepRun([len(prompt) for prompt in group], self._loop.run(group, num_tokens))
 
-    def _tokens(self, prompt: str) -> list[int]:
+    def _tokens(self, prompt: Prompt) -> list[int]:
         """As many tokens as a server has to compute: the prompt in the model's chat template."""
-        if self._template:
-            prompt = self._template.render([{"role": "user", "content": prompt}])
-        return self._model.tokenize(prompt, add_special=True, parse_special=True)
+        text = self._template.render(messages(prompt)) if self._template else prompt
+        return self._model.tokenize(str(text), add_special=True, parse_special=True)
 
     def close(self) -> None:
         self._loop.close()

@@ -10,6 +10,8 @@ import asyncio
 import os
 import signal
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -28,12 +30,27 @@ class ChildProcess:
         self._log = log
 
     @classmethod
-    async def start(cls, name: str, command: list[str], log: Path, *, answers: bool = False) -> Self:
-        """What it prints goes to `log`, except that the standard output of one that `answers` is kept for `ask`."""
+    async def start(
+        cls,
+        name: str,
+        command: list[str],
+        log: Path,
+        *,
+        answers: bool = False,
+        environ: Mapping[str, str] | None = None,
+    ) -> Self:
+        """What it prints goes to `log`, except that the standard output of one that `answers` is kept for `ask`.
+        `environ` is added to ours."""
         with log.open("wb") as file:
             output = PIPE if answers else file
             process = await asyncio.create_subprocess_exec(
-                *command, stdin=PIPE, stdout=output, stderr=file, start_new_session=True, limit=LINE_LIMIT
+                *command,
+                stdin=PIPE,
+                stdout=output,
+                stderr=file,
+                start_new_session=True,
+                limit=LINE_LIMIT,
+                env=os.environ | dict(environ or {}),
             )
         return cls(name, process, log)
 
@@ -47,20 +64,32 @@ class ChildProcess:
 
     async def ask(self, line: str) -> str:
         """Send one line, wait for one line."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(line.encode() + b"\n")
-        answer = await self._process.stdout.readline()
+        self.write(line)
+        return await self.answer()
+
+    async def answer(self) -> str:
+        """Its next line. Raises BenchError with its last words if it has ended instead."""
+        answer = await self.read_line()
         if not answer:
             await self._process.wait()
             self.check_alive()
         return answer.decode()
 
+    def write(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line.encode() + b"\n")
+
+    async def read_line(self) -> bytes:
+        """Empty when the child has closed its output."""
+        assert self._process.stdout is not None
+        return await self._process.stdout.readline()
+
     async def stop(self) -> None:
         """Ask politely, then insist. Safe to call for a process that has ended."""
         for request in (signal.SIGTERM, signal.SIGKILL):
             if self._process.returncode is None:
-                os.killpg(self._process.pid, request)
+                with suppress(ProcessLookupError):  # it ended, and the loop does not know yet
+                    os.killpg(self._process.pid, request)
             try:
                 await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
                 return
