@@ -7,9 +7,22 @@ from __future__ import annotations
 
 import argparse
 
-from bench.commands import calibrate, compare, context, cost, import_, limits, load, micro, plan, report, run
+from bench.commands import (
+    advise,
+    calibrate,
+    compare,
+    context,
+    cost,
+    import_,
+    limits,
+    load,
+    micro,
+    plan,
+    report,
+    run,
+)
 
-COMMANDS = (run, load, context, micro, limits, plan, cost, calibrate, report, compare, import_)
+COMMANDS = (run, load, context, micro, limits, plan, cost, advise, calibrate, report, compare, import_)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
