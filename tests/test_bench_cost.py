@@ -61,6 +61,13 @@ def test_a_shorter_timeout_is_never_dearer() -> None:
         assert billed == sorted(billed)
 
 
+def test_where_idle_time_is_free_a_longer_timeout_is_never_dearer() -> None:
+    worker = dataclasses.replace(WORKER, bills_idle=False)
+    for rate in (0.0001, 0.01, 0.2, 0.45):
+        billed = [expected(dataclasses.replace(worker, idle_timeout_s=t), rate).billed_s for t in (0, 5, 60, 600)]
+        assert billed == sorted(billed, reverse=True)
+
+
 @pytest.mark.parametrize("rate", [0.0, 0.5, 1.0])
 def test_more_than_a_worker_takes_has_no_cost(rate: float) -> None:
     with pytest.raises(BenchError, match="one worker takes"):

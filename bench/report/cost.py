@@ -21,6 +21,11 @@ TERMS = (
     Term("$ per 1M in", "the part of it in the share of time that prompts take / tokens in; $ per 1M out the rest."),
     Term("requests that start it", "p (1 - l S) / (1 + l p C): they find the worker stopped."),
 )
+BILLED = (
+    "A shorter timeout is never dearer: requests that come while the worker starts share that start. A longer one buys"
+    " fewer cold starts."
+)
+UNBILLED = "Idle time is not billed, so a longer timeout only saves cold starts."
 
 
 def findings(result: Result) -> Iterator[Finding]:
@@ -57,8 +62,7 @@ def _blocks(cost: CostPart) -> Iterator[Block]:
             f"cold start {cost.cold_s:g} s; one worker, at most {100 * FULL:.0f} % busy: more traffic takes more",
             f"checked by playing out {cost.check.per_hour:.3g} requests per hour: {cost.check.simulated_s:.4g} s billed"
             f" for a request, {cost.check.expected_s:.4g} s by the formula",
-            "A shorter timeout is never dearer: requests that come while the worker starts share that start. A longer"
-            " one buys fewer cold starts.",
+            BILLED if price.bills_idle else UNBILLED,
         )
     )
     yield Definitions(TERMS)
