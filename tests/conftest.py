@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -34,6 +35,13 @@ def pytest_unconfigure() -> None:
     if utils := sys.modules.get("llama_cpp._utils"):
         utils.outnull_file.close()
         utils.errnull_file.close()
+
+
+@pytest.fixture(autouse=True)
+def log_as_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that ran in this process (`set_up_logging`) has its log to itself, and `caplog` would see nothing more."""
+    monkeypatch.setattr(logging.getLogger("warmfn"), "handlers", [])
+    monkeypatch.setattr(logging.getLogger("warmfn"), "propagate", True)
 
 
 @pytest.fixture(scope="session")

@@ -102,7 +102,7 @@ def test_a_load_logs_the_advice_and_leaves_faults_to_the_load(
     write_tiny_llama(tmp_path / "w.gguf")
     (tmp_path / "m.yaml").write_text("name: m\nparameters: {model: w.gguf}\n")
     config = read_folder(tmp_path).configs["m"]
-    with caplog.at_level(logging.INFO, "warmfn.llama"):
+    with caplog.at_level(logging.INFO, "warmfn.text"):
         text_llama._log_advice(config)
         (tmp_path / "w.gguf").write_bytes(b"GGUF" + b"\xff" * 200)
         text_llama._log_advice(config)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 from collections.abc import Sequence
@@ -105,8 +104,6 @@ def test_small_files_and_files_larger_than_memory_are_left_alone(
 def test_a_file_that_cannot_be_read_is_told_and_left_to_the_load(
     weights: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("warmfn"), "propagate", True)
-
     def broken(*_: object) -> int:
         raise OSError(5, "Input/output error")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-import logging
 import math
 import threading
 from collections.abc import Iterator
@@ -151,7 +150,6 @@ def test_nothing_of_a_bug_reaches_the_client(
         raise ZeroDivisionError("a secret")
 
     monkeypatch.setattr(service, "open", bug)
-    monkeypatch.setattr(logging.getLogger("warmfn"), "propagate", True)
     [output] = outputs(service, CHAT)
     assert error(output)["status"] == 500
     assert "Traceback" not in output["error"]
