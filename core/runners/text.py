@@ -16,6 +16,7 @@ from core.engine.deadline import Deadline
 from core.engine.decoder import Decoder
 from core.engine.draft import DraftGovernor
 from core.engine.engine import Engine
+from core.engine.prefill import PrefillPolicy
 from core.engine.scheduler import Scheduler
 from core.engine.sequence import Sampling, Sequence, Update
 from core.engine.slots import Slots
@@ -61,7 +62,7 @@ class Prompt:
 @dataclass(frozen=True)
 class Limits:
     """How a text model's memory and batches are divided, in tokens, but for `slots`, `holders` and `max_queue`, which
-    count sequences. `min_copy` and `max_scores` as in `Slots` and `Scheduler`; with a `max_drafted` of 0 nothing is
+    count sequences. `min_copy` and `max_scores` as in `Slots` and `PrefillPolicy`; with a `max_drafted` of 0 nothing is
     drafted."""
 
     context_size: int
@@ -127,7 +128,8 @@ class TextRunner:
             window=model.attention_window,
         )
         self._governor = _draft_governor(limits, measured) if limits.max_drafted else None
-        scheduler = Scheduler(slots, max_batch=limits.max_batch, max_scores=limits.max_scores, governor=self._governor)
+        prefill = PrefillPolicy(limits.max_batch, limits.max_scores, lambda: self.speed.prefill)
+        scheduler = Scheduler(slots, prefill, self._governor)
         self.engine = Engine(
             context,
             scheduler,
