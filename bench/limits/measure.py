@@ -25,7 +25,7 @@ from core.packs.fingerprint import fingerprint
 if TYPE_CHECKING:
     from core.llama.bare import BareLoop
     from core.llama.model import LlamaModel
-    from core.runners.text import Limits
+    from core.runners.text_limits import Limits
 
 ROUNDS = 3
 SWEEP_PROMPT = 512

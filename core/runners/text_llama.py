@@ -25,7 +25,8 @@ from core.prompt.chat_template import ChatTemplate
 from core.prompt.lint import lint
 from core.prompt.prompts import Prompts
 from core.runners.gpu import Attention, batch_rows, flash_attention, free_for_cache
-from core.runners.text import Limits, TextRunner
+from core.runners.text import TextRunner
+from core.runners.text_limits import Limits
 
 logger = logging.getLogger("warmfn.text")
 
