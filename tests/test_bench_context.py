@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.calibrate.calibration import Calibration
+from bench.context.doubts import context_doubts
+from bench.context.findings import Findings
 from bench.context.haystack import DEPTHS, TASKS, Question, haystack, plain_text
 from bench.context.ladder import build_ladder, effective_limit, latency_limit
 from bench.context.latency import confirm, fit, latency_part, longest_within, predict, value_at
@@ -220,6 +223,20 @@ def test_latency_binds_only_where_the_longest_prompt_is_too_slow() -> None:
     assert slow
     assert slow.predicted == pytest.approx(2000, abs=1)
     assert latency_limit(slow).tokens == 1990
+
+
+def test_times_below_the_error_of_the_client_are_refused() -> None:
+    part = Findings(Slo(ttft_ms=2000, itl_ms=100))
+    part.timings = [timing(1000, 20.0, 4.0), timing(1050, 22.0, 4.0), timing(4000, 90.0, 9.0)]
+    found = part.part(1.0)
+
+    def severities(**error_ms: float) -> list[str]:
+        return [flag.severity for flag in context_doubts(found, Calibration(scripts=[], error_ms=error_ms))]
+
+    assert severities(ttft_ms=1.0, itl_ms=0.1) == []
+    assert severities(ttft_ms=3.0, itl_ms=0.1) == ["suspect"], "21 ms of short prompts, not 90 of long ones"
+    assert severities(ttft_ms=21.0, itl_ms=5.0) == ["invalid", "invalid"]
+    assert list(context_doubts(Findings(Slo(ttft_ms=1, itl_ms=1)).part(1.0), None)) == []
 
 
 @pytest.mark.parametrize("text", ["ttft=2", "2s", "ttft=2s;itl=1s", "e2e=2s", ""])

@@ -232,6 +232,9 @@ def test_the_command_leaves_result_and_report_and_ends_with_json(
     assert headline["limits"]["configured"] == 4096
     assert headline["limits"]["advertised"] is None
     assert "at least" in output.err, "the expected time is told"
+    calibration = read_result(tmp_path / "out").calibration
+    assert calibration is not None
+    assert calibration.faults == []
     assert {file.name for file in (tmp_path / "out").iterdir()} >= {"result.json", "report.md", "questions.jsonl"}
 
 

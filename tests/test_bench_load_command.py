@@ -110,6 +110,7 @@ def test_a_sweep_is_measured_and_ends_in_one_json_line(capsys: pytest.CaptureFix
     headline = json.loads(capsys.readouterr().out.splitlines()[-1])
     result = read_result(tmp_path)
     assert result.command == "load"
+    assert result.calibration is not None
     assert headline["complete"] is True
     assert {name: stage["ok"] for name, stage in headline["stages"].items()} == {
         f"load-c{clients}": 24 for clients in (1, 2, 3, 4)

@@ -15,6 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
+from bench.calibrate.calibration import Calibration
+from bench.calibrate.scripts import SCRIPTS
 from bench.load.adhoc import as_yaml
 from bench.load.lead import Lead, verdict
 from bench.load.shares import Plan, Rows, missing_workers, worker_file
@@ -28,6 +30,7 @@ from tests.bench_stub import TimedServer, in_thread
 LOCUST = [sys.executable, "-m", "locust", "-f", str(Path(__file__).parents[1] / "bench/locustfile.py")]
 HEADLESS = ("--headless", "--only-summary")
 TOKENS = 6
+EXACT = Calibration(scripts=[], error_ms={"ttft_ms": 0.1})
 
 
 def start(url: str, out: Path, *options: str) -> subprocess.Popen[str]:
@@ -73,6 +76,10 @@ def test_a_closed_loop_shares_its_requests_and_a_missed_slo_is_exit_code_1(tmp_p
         assert run(server.url, tmp_path, "-u", "3", "--requests", "10", "--slo", "ttft=40") == 1
     (stage,) = read_result(tmp_path).stages
     assert (stage.load.words, stage.n_ok, stage.rounds[0].most_in_flight) == ("3 clients", 10, 3)
+    found = read_result(tmp_path).calibration
+    assert found is not None
+    assert [check.script for check in found.scripts] == [script.name for script in SCRIPTS]
+    assert found.faults == []
     assert stage.goodput is not None
     assert stage.goodput.good == 0
 
@@ -193,7 +200,7 @@ def answered(turn: tuple[str, RequestRecord], ttft_ms: int, err: str | None = No
 
 
 def shared_result(out: Path, *, ttft_ms: int = 50, err: str | None = None) -> Result:
-    lead = Lead(scenario(kind="constant", rate=10, requests=6), workers=2, starts_in=0, out=out)
+    lead = Lead(scenario(kind="constant", rate=10, requests=6), EXACT, workers=2, starts_in=0, out=out)
     for worker in (0, 1):
         written = Rows(out, worker)
         for turn in lead.plan.turns(worker):
@@ -210,8 +217,19 @@ def test_rows_of_all_workers_are_joined_in_their_order(tmp_path: Path) -> None:
     assert result.stages[0].n_ok == 6
 
 
+def test_a_number_below_the_error_of_the_client_is_refused(tmp_path: Path) -> None:
+    lost = Calibration(scripts=[], error_ms={"ttft_ms": 51.0})
+    lead = Lead(scenario(kind="constant", rate=10, requests=6), lost, workers=1, starts_in=0, out=tmp_path)
+    written = Rows(tmp_path, 0)
+    for turn in lead.plan.turns(0):
+        written.write(answered(turn, 50))
+    written.close()
+    (stage,) = lead.result(patience=0).stages
+    assert [flag.severity for flag in stage.validity if flag.code == "precision"] == ["invalid"]
+
+
 def test_a_worker_that_was_lost_leaves_its_rows_and_an_incomplete_result(tmp_path: Path) -> None:
-    lead = Lead(scenario(kind="constant", rate=10, requests=6), workers=2, starts_in=0, out=tmp_path)
+    lead = Lead(scenario(kind="constant", rate=10, requests=6), EXACT, workers=2, starts_in=0, out=tmp_path)
     for worker in (0, 1):
         lines = [answered(turn, 50).line() + "\n" for turn in lead.plan.turns(worker)]
         worker_file(tmp_path, worker).with_suffix(".jsonl" if worker else ".part").write_text("".join(lines))
@@ -223,7 +241,7 @@ def test_a_worker_that_was_lost_leaves_its_rows_and_an_incomplete_result(tmp_pat
 
 
 def test_a_row_that_was_cut_is_left_out(tmp_path: Path) -> None:
-    lead = Lead(scenario(kind="constant", rate=10, requests=2), workers=1, starts_in=0, out=tmp_path)
+    lead = Lead(scenario(kind="constant", rate=10, requests=2), EXACT, workers=1, starts_in=0, out=tmp_path)
     assert missing_workers(lead.plan) == [0]
     (first, _) = lead.plan.turns(0)
     whole = answered(first, 50).line()

@@ -16,6 +16,7 @@ from bench.commands.options import (
     until_terminated,
     write,
 )
+from bench.context.doubts import context_doubts
 from bench.context.haystack import DEPTHS
 from bench.context.measure import ContextRun, LocalModel, Settings, Watcher
 from bench.context.memory import shape_of
@@ -24,6 +25,7 @@ from bench.context.probing import probe_of
 from bench.context.slo import DEFAULT_SLO, parse_slo, slo_words
 from bench.deployment import Deployment, read_deployment
 from bench.errors import BenchError
+from bench.result import Result
 from bench.session import Session
 from bench.targets.make import our_door
 from core.config.backends import choose_backend
@@ -74,19 +76,21 @@ def _context(args: argparse.Namespace) -> int:
 
         run = ContextRun(settings, out, session.id, Watcher(on_plan, on_progress))
         try:
-            asyncio.run(until_terminated(_measure(run, args, deployment, out)))
+            on_progress("calibrating the client", 0)
+            asyncio.run(until_terminated(_measure(session, run, args, deployment, out)))
         except (KeyboardInterrupt, asyncio.CancelledError):
             progress.console.print("stopped; what was measured is kept")
         finally:
-            result = session.result(
-                complete=run.complete, model_name=args.model, deployment=deployment, context=run.part()
-            )
+            result = _result(session, run, args.model, deployment)
             write(result, out)
     show(result, out, **_headline(result.context))
     return exit_status(result)
 
 
-async def _measure(run: ContextRun, args: argparse.Namespace, deployment: Deployment | None, out: Path) -> None:
+async def _measure(
+    session: Session, run: ContextRun, args: argparse.Namespace, deployment: Deployment | None, out: Path
+) -> None:
+    await session.calibrate(out)
     if deployment is None:
         await run.measure_server(args.target, args.model)
         return
@@ -99,6 +103,12 @@ async def _measure(run: ContextRun, args: argparse.Namespace, deployment: Deploy
     finally:
         if door.process:
             await door.process.stop()
+
+
+def _result(session: Session, run: ContextRun, model: str, deployment: Deployment | None) -> Result:
+    part = run.part()
+    doubts = list(context_doubts(part, session.calibration))
+    return session.result(complete=run.complete, model_name=model, deployment=deployment, context=part, validity=doubts)
 
 
 def _settings(args: argparse.Namespace) -> Settings:
