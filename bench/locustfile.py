@@ -73,6 +73,7 @@ class Share:
         if number >= plan.workers or abs(plan.start - perf_counter_ns()) > 60e9:
             raise BenchError("workers must have joined before the run, and be processes of the master's own host")
         self.plan, self.stage, self.scenario = plan, plan.stage, plan.scenario
+        self.api_key = self.scenario.targets[0].api_key()
         self.url = str(self.scenario.targets[0].url) + request_path(self.scenario.workload)
         self.model = self.scenario.targets[0].model or self.scenario.model
         ignore_eos = self.scenario.workload.sampling.ignore_eos
@@ -149,7 +150,7 @@ class Client(FastHttpUser):
         )
         exchange = Exchange()
         try:
-            post(self.client, share.url, json.dumps(body), exchange)
+            post(self.client, share.url, json.dumps(body), exchange, share.api_key)
         except GreenletExit:
             exchange.err = share.reason
         finally:
@@ -188,6 +189,7 @@ def add_options(parser: LocustArgumentParser) -> None:
     add("--requests", type=int, env_var="BENCH_REQUESTS", help="of all users together")
     add("--model", env_var="BENCH_MODEL", help="default: the only one that the server lists")
     add("--kind", choices=("url", "ours", "llama-server"), default="url", env_var="BENCH_KIND")
+    add("--api-key-env", env_var="BENCH_API_KEY_ENV", help="the environment variable with the deployment's API key")
     add("--isl", type=int, default=128, env_var="BENCH_ISL", help="tokens of each prompt, about")
     add("--osl", type=int, default=64, env_var="BENCH_OSL", help="tokens of each answer")
     add("--drain", env_var="BENCH_DRAIN", help="how long the last requests may take (default: 15m)")
@@ -202,6 +204,7 @@ def _lead(environment: Environment) -> Lead:
     if runner.target_user_count < runner.worker_count:
         raise BenchError(f"{runner.worker_count} workers need a user each: -u {runner.worker_count} or more")
     scenario = adhoc_scenario(_as_load_options(environment))
+    scenario.targets[0].api_key()  # where there is none, that is told here and not by every worker
     spawning = 0.2 if runner.worker_count == 1 else 1 + runner.worker_count / environment.parsed_options.spawn_rate
     folder = out_folder(Path(out) if out else None, "locust")
     calibration = _calibrated(environment, folder)

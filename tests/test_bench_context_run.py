@@ -238,9 +238,23 @@ def test_the_command_leaves_result_and_report_and_ends_with_json(
     assert {file.name for file in (tmp_path / "out").iterdir()} >= {"result.json", "report.md", "questions.jsonl"}
 
 
+def test_a_key_is_sent_with_every_request_and_kept_nowhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_KEY", "secret-1")
+    with in_a_thread(ReadingServer(4096, told=4096, api_key="secret-1")) as url:
+        options = ["--target", url, "--quick", "--out", str(tmp_path / "out"), "--api-key-env", "SOME_KEY"]
+        assert main(["bench", "context", "m", *options]) == 0
+    output = capsys.readouterr()
+    assert "secret-1" not in output.out + output.err
+    assert not any("secret-1" in file.read_text() for file in (tmp_path / "out").iterdir())
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        (["--api-key-env", "SOME_KEY"], "--api-key-env SOME_KEY: only a --target has a key"),
+        (["--target", "http://h:1/v1", "--api-key-env", "NO_KEY"], "NO_KEY should hold its API key"),
         (["--questions", "3"], "--questions 3"),
         (["--slo", "fast"], "--slo fast"),
         (["--target", "http://127.0.0.1:1/v1"], "127.0.0.1:1/v1/models"),

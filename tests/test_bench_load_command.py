@@ -28,8 +28,8 @@ def printed(capsys: pytest.CaptureFixture[str], *options: str) -> Scenario:
     return Scenario.model_validate(yaml.safe_load(capsys.readouterr().out))
 
 
-def failure(capsys: pytest.CaptureFixture[str], *options: str) -> str:
-    assert main(["bench", "load", NOWHERE, *options]) == 1
+def failure(capsys: pytest.CaptureFixture[str], *options: str, url: str = NOWHERE) -> str:
+    assert main(["bench", "load", url, *options]) == 1
     return capsys.readouterr().err
 
 
@@ -129,6 +129,23 @@ def test_a_goodput_search_is_measured_and_reported(capsys: pytest.CaptureFixture
     (search,) = read_result(tmp_path).searches
     assert [(probe.rate, probe.verdict, probe.goodput.n) for probe in search.probes] == [(200, "missed", 20)]
     assert "not even the lowest rate attained it" in (tmp_path / "report.md").read_text()
+
+
+def test_a_key_is_sent_and_only_its_variable_kept(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_KEY", "secret-1")
+    with in_thread(TimedServer(ttft=0.01, api_key="secret-1")) as server:
+        assert "401" in failure(capsys, url=server.url)
+        options = ["--requests", "4", "--out", str(tmp_path), "--api-key-env", "SOME_KEY"]
+        assert main(["bench", "load", server.url, *options]) == 0
+    (stage,) = read_result(tmp_path).stages
+    assert stage.n_ok == 4
+    output = capsys.readouterr()
+    assert "secret-1" not in output.out + output.err
+    assert not any("secret-1" in file.read_text() for file in tmp_path.iterdir())
+    monkeypatch.delenv("SOME_KEY")
+    assert "SOME_KEY should hold its API key" in failure(capsys, "--api-key-env", "SOME_KEY")
 
 
 def test_ctrl_c_keeps_what_was_measured(tmp_path: Path) -> None:

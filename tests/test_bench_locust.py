@@ -71,9 +71,14 @@ def test_an_open_loop_over_two_processes_is_one_schedule_timed_token_by_token(tm
     assert main(["bench", "report", str(tmp_path)]) == 0
 
 
-def test_a_closed_loop_shares_its_requests_and_a_missed_slo_is_exit_code_1(tmp_path: Path) -> None:
-    with in_thread(TimedServer(ttft=0.05, tokens=TOKENS)) as server:
-        assert run(server.url, tmp_path, "-u", "3", "--requests", "10", "--slo", "ttft=40") == 1
+def test_a_closed_loop_shares_its_requests_and_a_missed_slo_is_exit_code_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_KEY", "secret-1")
+    with in_thread(TimedServer(ttft=0.05, tokens=TOKENS, api_key="secret-1")) as server:
+        options = ("-u", "3", "--requests", "10", "--slo", "ttft=40", "--api-key-env", "SOME_KEY")
+        assert run(server.url, tmp_path, *options) == 1
+    assert not any("secret-1" in file.read_text() for file in tmp_path.iterdir())
     (stage,) = read_result(tmp_path).stages
     assert (stage.load.words, stage.n_ok, stage.rounds[0].most_in_flight) == ("3 clients", 10, 3)
     found = read_result(tmp_path).calibration

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.commands.options import (
+    add_key_option,
     add_out_option,
     exit_status,
     out_folder,
@@ -27,6 +28,7 @@ from bench.deployment import Deployment, read_deployment
 from bench.errors import BenchError
 from bench.result import Result
 from bench.session import Session
+from bench.target_spec import TargetSpec
 from bench.targets.make import our_door
 from core.config.backends import choose_backend
 from core.config.folder import read_folder
@@ -47,6 +49,7 @@ def add_command(commands: Commands) -> None:
     )
     command.add_argument("model", metavar="MODEL", help="of the models folder, or as the server at URL calls it")
     command.add_argument("--target", metavar="URL", help="a server that runs already; the address includes /v1")
+    add_key_option(command)
     command.add_argument("--max-length", type=int, metavar="TOKENS", help="no longer prompts (default: all that fits)")
     command.add_argument("--questions", type=int, metavar="N", help=f"most of a kind per length (default: {QUESTIONS})")
     command.add_argument(
@@ -60,8 +63,7 @@ def add_command(commands: Commands) -> None:
 
 
 def _context(args: argparse.Namespace) -> int:
-    settings = _settings(args)
-    deployment = None if args.target else read_deployment(args.models, args.model)
+    settings, model = _settings(args), _model(args)
     out = out_folder(args.out, "context")
     session = Session("context", "context limits")
     with progress_bar() as progress:
@@ -77,24 +79,28 @@ def _context(args: argparse.Namespace) -> int:
         run = ContextRun(settings, out, session.id, Watcher(on_plan, on_progress))
         try:
             on_progress("calibrating the client", 0)
-            asyncio.run(until_terminated(_measure(session, run, args, deployment, out)))
+            asyncio.run(until_terminated(_measure(session, run, model, args, out)))
         except (KeyboardInterrupt, asyncio.CancelledError):
             progress.console.print("stopped; what was measured is kept")
         finally:
-            result = _result(session, run, args.model, deployment)
+            result = _result(session, run, args.model, model if isinstance(model, Deployment) else None)
             write(result, out)
     show(result, out, **_headline(result.context))
     return exit_status(result)
 
 
 async def _measure(
-    session: Session, run: ContextRun, args: argparse.Namespace, deployment: Deployment | None, out: Path
+    session: Session, run: ContextRun, model: Deployment | TargetSpec, args: argparse.Namespace, out: Path
 ) -> None:
     await session.calibrate(out)
-    if deployment is None:
-        await run.measure_server(args.target, args.model)
-        return
-    await run.measure_memory(_local_model(deployment, args.memory), deployment.context_size)
+    if isinstance(model, TargetSpec):
+        await run.measure_server(str(model.url), args.model, model.api_key())
+    else:
+        await _measure_ours(run, model, args.memory, out)
+
+
+async def _measure_ours(run: ContextRun, deployment: Deployment, memory_gib: float | None, out: Path) -> None:
+    await run.measure_memory(_local_model(deployment, memory_gib), deployment.context_size)
     door = our_door(deployment, out / "server.log")
     try:
         server = await door.open()
@@ -109,6 +115,17 @@ def _result(session: Session, run: ContextRun, model: str, deployment: Deploymen
     part = run.part()
     doubts = list(context_doubts(part, session.calibration))
     return session.result(complete=run.complete, model_name=model, deployment=deployment, context=part, validity=doubts)
+
+
+def _model(args: argparse.Namespace) -> Deployment | TargetSpec:
+    """Of the models folder, or where it is served already. Raises BenchError where it, or its key, cannot be found."""
+    if args.target:
+        target = TargetSpec(name="target", kind="url", url=args.target, api_key_env=args.api_key_env)
+        target.api_key()
+        return target
+    if args.api_key_env:
+        raise BenchError(f"--api-key-env {args.api_key_env}: only a --target has a key")
+    return read_deployment(args.models, args.model)
 
 
 def _settings(args: argparse.Namespace) -> Settings:

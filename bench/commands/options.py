@@ -40,8 +40,12 @@ def add_target_options(command: argparse.ArgumentParser) -> None:
         metavar="NAME[=URL]",
         help="NAME: only this target; NAME=URL: its address, or one more OpenAI-compatible server (may be repeated)",
     )
+    add_key_option(command)
+
+
+def add_key_option(command: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     command.add_argument(
-        "--api-key-env", metavar="VAR", help="the environment variable with the API key of targets that have a URL"
+        "--api-key-env", metavar="VAR", help="the environment variable with the API key of what has a URL"
     )
 
 

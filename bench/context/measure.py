@@ -91,13 +91,13 @@ class ContextRun:
         except BenchError as error:
             found.why_no_memory = error.message
 
-    async def measure_server(self, base_url: str, model: str) -> None:
+    async def measure_server(self, base_url: str, model: str, api_key: str | None = None) -> None:
         """Raises BenchError where it cannot be measured at all."""
-        facts = await server_facts(base_url, model)
+        facts = await server_facts(base_url, model, api_key)
         self._found.note(facts)
         top = self._top(facts.configured)
         self._planned = choose_lengths(top, quick=self._settings.quick)
-        reader = Reader(base_url, model, facts.kind, self._run_id)
+        reader = Reader(base_url, model, facts.kind, self._run_id, api_key)
         try:
             await self._measure(reader)
         finally:

@@ -10,8 +10,10 @@ import httpx
 import yaml
 
 from bench.errors import BenchError
+from bench.request import authorization
 from bench.scenario import Scenario, make_scenario
 from bench.slo import PRESETS
+from bench.target_spec import TargetSpec
 
 REQUESTS_PER_CLIENT = 20
 MOST_PER_CLIENT = 1000
@@ -23,12 +25,12 @@ PROBE_REQUESTS = 150
 
 def adhoc_scenario(args: argparse.Namespace) -> Scenario:
     """From the options of `warmfn bench load`. Raises BenchError naming the option at fault."""
-    target = {"name": "target", "kind": args.kind, "url": base_url(args.url)}
+    target = TargetSpec(name="target", kind=args.kind, url=base_url(args.url), api_key_env=args.api_key_env)
     content = {
         "schema": "bench.scenario/1",
         "name": "load",
-        "model": args.model or served_model(base_url(args.url)),
-        "targets": [target],
+        "model": args.model or served_model(target),
+        "targets": [target.model_dump(exclude_defaults=True)],
         "load": [_load(args) | _common(args)],
         "measure": {"rounds": args.rounds, "warmup": args.warmup},
     }
@@ -51,10 +53,11 @@ def base_url(url: str) -> str:
     return url.rstrip("/") + ("/v1" if parts.path in ("", "/") else "")
 
 
-def served_model(base: str) -> str:
+def served_model(target: TargetSpec) -> str:
     """The only model there, or a BenchError that lists them."""
+    base, headers = target.url, authorization(target.api_key())
     try:
-        answer = httpx.get(f"{base}/models", timeout=30)
+        answer = httpx.get(f"{base}/models", headers=headers, timeout=30)
         answer.raise_for_status()
         names = [str(model["id"]) for model in answer.json()["data"]]
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
