@@ -45,7 +45,7 @@ from bench.load.shares import Plan, Rows
 from bench.record import CUT_OFF, INTERRUPTED, RequestRecord
 from bench.reply import read_stream
 from bench.request import request_path, streamed_request
-from bench.slo import PRESETS
+from bench.slo import grammar
 from bench.stages import Closed
 from bench.swarm.calibrate import calibrate
 from bench.swarm.stream import post
@@ -193,7 +193,7 @@ def add_options(parser: LocustArgumentParser) -> None:
     add("--isl", type=int, default=128, env_var="BENCH_ISL", help="tokens of each prompt, about")
     add("--osl", type=int, default=64, env_var="BENCH_OSL", help="tokens of each answer")
     add("--drain", env_var="BENCH_DRAIN", help="how long the last requests may take (default: 15m)")
-    add("--slo", env_var="BENCH_SLO", help=f"ttft=MS,itl=MS,e2e=MS or one of {', '.join(PRESETS)}")
+    add("--slo", env_var="BENCH_SLO", help=f"what counts as in time: {grammar()}")
     add("--attain", type=float, default=0.95, env_var="BENCH_ATTAIN", help="the share that must meet --slo")
     add("--out", env_var="BENCH_OUT", help="an empty folder for the result; default: bench/results/<time>-locust")
 

@@ -13,7 +13,7 @@ import pytest
 
 from bench.context.measure import PASSWORD, QUESTIONS_FILE, ContextRun, Settings, Watcher
 from bench.context.overflow import probe_overflow
-from bench.context.parts import ContextPart, Slo
+from bench.context.parts import ContextPart
 from bench.context.reader import Reader
 from bench.context.server import server_facts
 from bench.errors import BenchError
@@ -21,6 +21,7 @@ from bench.report.contents import report_of
 from bench.report.markdown import markdown
 from bench.result import read_result
 from bench.session import Session
+from bench.slo import Slo
 from handlers.cli import main
 from tests.reading_stub import ReadingServer
 from tests.serving import Server
@@ -256,7 +257,7 @@ def test_a_key_is_sent_with_every_request_and_kept_nowhere(
         (["--api-key-env", "SOME_KEY"], "--api-key-env SOME_KEY: only a --target has a key"),
         (["--target", "http://h:1/v1", "--api-key-env", "NO_KEY"], "NO_KEY should hold its API key"),
         (["--questions", "3"], "--questions 3"),
-        (["--slo", "fast"], "--slo fast"),
+        (["--slo", "e2e=9s"], "'e2e=9s' is not a limit: write ttft=2s,itl=100ms, or one of"),
         (["--target", "http://127.0.0.1:1/v1"], "127.0.0.1:1/v1/models"),
         ([], "no model 'm'"),
     ],

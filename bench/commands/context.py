@@ -10,6 +10,7 @@ from typing import Any
 from bench.commands.options import (
     add_key_option,
     add_out_option,
+    add_slo_option,
     exit_status,
     out_folder,
     progress_bar,
@@ -23,11 +24,11 @@ from bench.context.measure import ContextRun, LocalModel, Settings, Watcher
 from bench.context.memory import shape_of
 from bench.context.parts import ContextPart
 from bench.context.probing import probe_of
-from bench.context.slo import DEFAULT_SLO, parse_slo, slo_words
 from bench.deployment import Deployment, read_deployment
 from bench.errors import BenchError
 from bench.result import Result
 from bench.session import Session
+from bench.slo import IN_CONVERSATION, TOKEN_LIMITS, parse_slo
 from bench.target_spec import TargetSpec
 from bench.targets.make import our_door
 from core.config.backends import choose_backend
@@ -52,9 +53,7 @@ def add_command(commands: Commands) -> None:
     add_key_option(command)
     command.add_argument("--max-length", type=int, metavar="TOKENS", help="no longer prompts (default: all that fits)")
     command.add_argument("--questions", type=int, metavar="N", help=f"most of a kind per length (default: {QUESTIONS})")
-    command.add_argument(
-        "--slo", default=slo_words(DEFAULT_SLO), metavar="LIMITS", help="what counts as in time (default: %(default)s)"
-    )
+    add_slo_option(command, TOKEN_LIMITS, default=IN_CONVERSATION)
     command.add_argument("--memory", type=float, metavar="GIB", help="to plan for (default: what is free here)")
     command.add_argument("--quick", action="store_true", help=f"three lengths, {QUICK_QUESTIONS} questions")
     add_models_option(command)
@@ -132,7 +131,7 @@ def _settings(args: argparse.Namespace) -> Settings:
     questions = args.questions or (QUICK_QUESTIONS if args.quick else QUESTIONS)
     if questions < len(DEPTHS):
         raise BenchError(f"--questions {questions}: one on each of {len(DEPTHS)} depths is the least")
-    return Settings(parse_slo(args.slo), questions, args.max_length, args.quick)
+    return Settings(parse_slo(args.slo, TOKEN_LIMITS), questions, args.max_length, args.quick)
 
 
 def _local_model(deployment: Deployment, memory_gib: float | None) -> LocalModel:

@@ -19,11 +19,12 @@ from bench.context.latency import confirm, fit_ttft, value_at
 from bench.context.lengths import choose_lengths
 from bench.context.memory import Probe, Shape, measure_memory
 from bench.context.overflow import probe_overflow
-from bench.context.parts import ContextPart, Limit, Slo
+from bench.context.parts import ContextPart, Limit
 from bench.context.reader import ANSWER_TOKENS, TIMED_TOKENS, PromptCut, PromptRefused, Reader
 from bench.context.scores import Scores
 from bench.context.server import server_facts
 from bench.errors import BenchError
+from bench.slo import Slo
 
 QUESTIONS_FILE = "questions.jsonl"
 ROOM = max(ANSWER_TOKENS, TIMED_TOKENS) + 24

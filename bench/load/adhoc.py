@@ -12,7 +12,7 @@ import yaml
 from bench.errors import BenchError
 from bench.request import authorization
 from bench.scenario import Scenario, make_scenario
-from bench.slo import PRESETS
+from bench.slo import parse_slo
 from bench.target_spec import TargetSpec
 
 REQUESTS_PER_CLIENT = 20
@@ -35,7 +35,7 @@ def adhoc_scenario(args: argparse.Namespace) -> Scenario:
         "measure": {"rounds": args.rounds, "warmup": args.warmup},
     }
     if args.slo:
-        content["slo"] = parse_slo(args.slo)
+        content["slo"] = parse_slo(args.slo).model_dump(exclude_none=True)
     return make_scenario(content, origin="bench load")
 
 
@@ -65,18 +65,6 @@ def served_model(target: TargetSpec) -> str:
     if len(names) != 1:
         raise BenchError(f"{base} serves {', '.join(names) or 'no model'}: choose one with --model")
     return names[0]
-
-
-def parse_slo(text: str) -> dict[str, Any]:
-    """`ttft=2000,itl=100,e2e=30000` in milliseconds, or a preset's name."""
-    if text in PRESETS:
-        return {"preset": text}
-    pairs = [part.partition("=") for part in text.split(",")]
-    if unknown := [name for name, _, limit in pairs if name not in ("ttft", "itl", "e2e") or not limit]:
-        raise BenchError(
-            f"--slo {text}: {unknown[0]!r} is not a limit: write ttft=MS,itl=MS,e2e=MS or one of {', '.join(PRESETS)}"
-        )
-    return {f"{name}_ms": limit for name, _, limit in pairs}
 
 
 def _common(args: argparse.Namespace) -> dict[str, Any]:
