@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.calibrate.calibration import Calibration
 from bench.context.measure import PASSWORD, QUESTIONS_FILE, ContextRun, Settings, Watcher
 from bench.context.overflow import probe_overflow
 from bench.context.parts import ContextPart
@@ -222,7 +223,7 @@ def in_a_thread(server: ReadingServer) -> Iterator[str]:
 
 
 def test_the_command_leaves_result_and_report_and_ends_with_json(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], calibration: Calibration
 ) -> None:
     with in_a_thread(ReadingServer(4096, told=4096, attention=2500)) as url:
         options = ["--target", url, "--quick", "--slo", "ttft=10min,itl=1min", "--out", str(tmp_path / "out")]
@@ -233,12 +234,11 @@ def test_the_command_leaves_result_and_report_and_ends_with_json(
     assert headline["limits"]["configured"] == 4096
     assert headline["limits"]["advertised"] is None
     assert "at least" in output.err, "the expected time is told"
-    calibration = read_result(tmp_path / "out").calibration
-    assert calibration is not None
-    assert calibration.faults == []
+    assert read_result(tmp_path / "out").calibration == calibration
     assert {file.name for file in (tmp_path / "out").iterdir()} >= {"result.json", "report.md", "questions.jsonl"}
 
 
+@pytest.mark.usefixtures("calibration")
 def test_a_key_is_sent_with_every_request_and_kept_nowhere(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,6 +251,7 @@ def test_a_key_is_sent_with_every_request_and_kept_nowhere(
     assert not any("secret-1" in file.read_text() for file in (tmp_path / "out").iterdir())
 
 
+@pytest.mark.usefixtures("calibration")
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -54,9 +54,10 @@ def median_of(result: Result, metric: str) -> float:
     return found.p50
 
 
-def test_an_open_loop_over_two_processes_is_one_schedule_timed_token_by_token(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [(), pytest.param(("--processes", "2"), marks=pytest.mark.extended)])
+def test_an_open_loop_is_one_schedule_timed_token_by_token(tmp_path: Path, processes: tuple[str, ...]) -> None:
     with in_thread(TimedServer(ttft=0.2, itl=0.03, tokens=TOKENS)) as server:
-        options = ("--rate", "20", "--arrivals", "constant", "--requests", "30", "--processes", "2")
+        options = ("--rate", "20", "--arrivals", "constant", "--requests", "30", *processes)
         assert run(server.url, tmp_path, *options) == 0
         assert len({json.dumps(body["messages"]) for body in server.bodies}) == 30
     result, records = read_result(tmp_path), rows(tmp_path)
@@ -89,6 +90,7 @@ def test_a_closed_loop_shares_its_requests_and_a_missed_slo_is_exit_code_1(
     assert stage.goodput.good == 0
 
 
+@pytest.mark.extended
 def test_a_server_that_is_down_is_all_failures_and_exit_code_1(tmp_path: Path) -> None:
     assert run("http://127.0.0.1:9", tmp_path, "--rate", "50", "--requests", "8") == 1
     (stage,) = read_result(tmp_path).stages
