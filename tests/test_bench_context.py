@@ -11,16 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from bench.calibrate.calibration import Calibration
+from bench.context.doubts import context_doubts
+from bench.context.findings import Findings
 from bench.context.haystack import DEPTHS, TASKS, Question, haystack, plain_text
 from bench.context.ladder import build_ladder, effective_limit, latency_limit
 from bench.context.latency import confirm, fit, latency_part, longest_within, predict, value_at
 from bench.context.lengths import Ruler, choose_lengths
 from bench.context.memory import MARGIN, Shape, longest_fitting, measure_memory
-from bench.context.parts import Fit, Limit, LimitName, Slo, Timing
+from bench.context.parts import Fit, Limit, LimitName, Timing
 from bench.context.scores import THRESHOLD, Scores
 from bench.context.sequential import judge, questions_to_resolve
-from bench.context.slo import DEFAULT_SLO, parse_slo, slo_words
 from bench.errors import BenchError
+from bench.slo import Slo
 from bench.stats import wilson
 from core.gguf.kv_cache import kv_bytes_per_token
 from tests.test_gguf_kv_cache import header
@@ -222,16 +225,26 @@ def test_latency_binds_only_where_the_longest_prompt_is_too_slow() -> None:
     assert latency_limit(slow).tokens == 1990
 
 
-@pytest.mark.parametrize("text", ["ttft=2", "2s", "ttft=2s;itl=1s", "e2e=2s", ""])
-def test_an_slo_that_cannot_be_read_is_refused_with_the_right_form(text: str) -> None:
-    with pytest.raises(BenchError, match=r"write ttft=2s or itl=100ms"):
-        parse_slo(text)
+def test_times_below_the_error_of_the_client_are_refused() -> None:
+    part = Findings(Slo(ttft_ms=2000, itl_ms=100))
+    part.timings = [timing(1000, 20.0, 4.0), timing(1050, 22.0, 4.0), timing(4000, 90.0, 9.0)]
+    found = part.part(1.0)
+
+    def severities(**error_ms: float) -> list[str]:
+        return [flag.severity for flag in context_doubts(found, Calibration(scripts=[], error_ms=error_ms))]
+
+    assert severities(ttft_ms=1.0, itl_ms=0.1) == []
+    assert severities(ttft_ms=3.0, itl_ms=0.1) == ["suspect"], "21 ms of short prompts, not 90 of long ones"
+    assert severities(ttft_ms=21.0, itl_ms=5.0) == ["invalid", "invalid"]
+    assert list(context_doubts(Findings(Slo(ttft_ms=1, itl_ms=1)).part(1.0), None)) == []
 
 
-def test_an_slo_names_what_differs_from_the_default() -> None:
-    assert parse_slo("ttft=1.5min") == Slo(ttft_ms=90_000, itl_ms=DEFAULT_SLO.itl_ms)
-    assert parse_slo("ttft=2s,itl=50ms") == Slo(ttft_ms=2000, itl_ms=50)
-    assert parse_slo(slo_words(DEFAULT_SLO)) == DEFAULT_SLO
+def test_without_a_limit_between_tokens_only_the_first_one_counts() -> None:
+    slo = Slo(ttft_ms=2000)
+    assert predict(Fit(coefficients=[0, 1]), Fit(coefficients=[10, 0.01]), slo) == 2000
+    found = latency_part([timing(n, n / 10, 1e9) for n in (1000, 2000)], slo, None, [])
+    assert found
+    assert latency_limit(found).at_least
 
 
 # Memory

@@ -141,6 +141,36 @@ def test_what_is_not_above_the_clients_error_is_invalid_and_what_is_near_it_susp
         assert [flag.severity for flag in stage.validity if flag.code == "precision"] == expected
 
 
+def late(*sent_ms: float) -> Sample:
+    """Requests that were due at 0, sent so much later, and answered 70 ms after that."""
+    found = sample(requests=len(sent_ms), t_first_byte=None)
+    for record, ms in zip(found.records, sent_ms, strict=True):
+        moved = round(ms * MS)
+        record.t_send, record.t_first_tok = moved, moved + 70 * MS
+        record.t_last_tok, record.t_end = moved + 170 * MS, moved + 175 * MS
+    return found
+
+
+@pytest.mark.parametrize(
+    ("sent_ms", "expected"),
+    [
+        ([1.5] * 10, []),
+        ([7.0] * 10, []),
+        ([9.0] * 10, ["lag"]),
+        ([0.9] * 95 + [3.0] * 5, []),
+        ([0.9] * 90 + [60.0] * 10, ["lag"]),
+        ([0.9] * 30 + [60.0] * 5, []),
+    ],
+    ids=["idle machine", "a tenth", "more", "idle machine with a tail", "a tail that p95 shows", "no p95 of so few"],
+)
+def test_lateness_is_doubted_by_what_it_does_to_a_percentile(sent_ms: list[float], expected: list[str]) -> None:
+    assert codes(late(*sent_ms)) == expected
+
+
+def test_lateness_within_the_clients_own_error_is_told_as_that() -> None:
+    assert codes(late(*[9.0] * 10), calibration=Calibration(scripts=[], error_ms={"ttft_ms": 10.0})) == ["precision"]
+
+
 def test_rounds_that_differ_much_raise_a_doubt() -> None:
     scenario = SCENARIO.with_rounds(2)
     quiet, loud = (summarise([sample(number=0), sample(number=1, t_end=end * MS)], scenario)[0] for end in (215, 410))

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import json
 import signal
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from bench.report.markdown import markdown
 from bench.report.terminal import print_report
 from bench.requests_file import read_records
 from bench.result import FILE_NAME, Result
+from bench.slo import LIMITS, grammar
 
 RESULTS = Path("bench/results")
 REPORT_NAME = "report"
@@ -40,8 +41,28 @@ def add_target_options(command: argparse.ArgumentParser) -> None:
         metavar="NAME[=URL]",
         help="NAME: only this target; NAME=URL: its address, or one more OpenAI-compatible server (may be repeated)",
     )
+    add_key_option(command)
+
+
+def add_key_option(command: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     command.add_argument(
-        "--api-key-env", metavar="VAR", help="the environment variable with the API key of targets that have a URL"
+        "--api-key-env", metavar="VAR", help="the environment variable with the API key of what has a URL"
+    )
+
+
+def add_slo_option(
+    command: argparse.ArgumentParser | argparse._ArgumentGroup,
+    limits: Iterable[str] = LIMITS,
+    *,
+    default: str | None = None,
+) -> None:
+    """Read it with `parse_slo`."""
+    told = " (default: %(default)s)" if default else ""
+    command.add_argument(
+        "--slo",
+        default=default,
+        metavar="LIMITS",
+        help=f"what counts as in time: {grammar(limits)}{told}",
     )
 
 

@@ -41,11 +41,11 @@ class PromptCut(BenchError):
 class Reader:
     """Every text opens with words that no cache has seen. `run` tells the runs apart."""
 
-    def __init__(self, base_url: str, model: str, kind: Kind, run: str) -> None:
+    def __init__(self, base_url: str, model: str, kind: Kind, run: str, api_key: str | None = None) -> None:
         """Create it within an event loop, and close it."""
         self._extra = {} if kind == "url" else {"ignore_eos": True}
-        self._plain = PlainClient(base_url, model)
-        self._streaming = Client(HttpTransport(base_url), model=model, workload=Workload(), extra=self._extra)
+        self._plain = PlainClient(base_url, model, api_key)
+        self._streaming = Client(HttpTransport(base_url, api_key), model=model, workload=Workload(), extra=self._extra)
         self._run = run
         self._texts = 0
         self._ruler: Ruler | None = None

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from bench.prompt_spec import Cache
 from bench.record import POLL, RequestRecord
 from bench.result import Flag
-from bench.stats import percentile, required_samples
+from bench.stats import required_samples
 
 FRESH_SHARE = 0.8
 """Of a cold prompt's tokens that must have been computed. The chat template around it may come from a cache."""
@@ -17,7 +17,6 @@ WARM_SHARE = 0.5
 """Of a warm prompt's tokens that must have come from a cache."""
 LENGTH_TOLERANCE = 0.05
 TOKENS_IN_FIRST_CHUNK = 2.0
-LAG_SHARE_OF_TTFT = 0.01
 
 Records: TypeAlias = Sequence[RequestRecord]
 Severity: TypeAlias = Literal["suspect", "invalid"]
@@ -89,14 +88,6 @@ def _bundled(records: Records) -> str | None:
     return f"about {median(first):.0f} tokens in the first chunk: the decode rate takes it for one token"
 
 
-def _lag(records: Records) -> str | None:
-    lags = [record.lag_ms for record in records if record.lag_ms is not None]
-    first_answers = [answer for r in records if (answer := r.ttft_ms or r.e2e_ms) is not None]
-    if not lags or percentile(lags, 95) <= LAG_SHARE_OF_TTFT * median(first_answers):
-        return None
-    return f"requests went out {percentile(lags, 95):.1f} ms late (p95)"
-
-
 def _cached(records: Records) -> str | None:
     warm = [r for r in records if r.cached and r.isl and r.isl - r.cached < FRESH_SHARE * _asked_tokens(r)]
     return f"{len(warm)} of {len(records)} prompts that were meant cold came from a cache" if warm else None
@@ -126,7 +117,6 @@ OF_SUCCESSES: tuple[tuple[str, Severity, Check], ...] = (
     ("token_source", "suspect", _chunks_counted),
     ("transport", "suspect", _polled),
     ("bundled", "suspect", _bundled),
-    ("lag", "suspect", _lag),
 )
 OF_CACHE: dict[Cache, tuple[tuple[str, Severity, Check], ...]] = {
     "cold": (("cached", "invalid", _cached),),
