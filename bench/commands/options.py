@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from bench.cost.prices import PRICES
 from bench.errors import BenchError
 from bench.report.blocks import Report
 from bench.report.contents import report_of
@@ -42,6 +43,12 @@ def add_target_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--api-key-env", metavar="VAR", help="the environment variable with the API key of targets that have a URL"
+    )
+
+
+def add_prices_option(command: argparse._ActionsContainer) -> None:
+    command.add_argument(
+        "--prices", type=Path, default=PRICES, metavar="FILE", help="bench.prices/1 (default: %(default)s, unverified)"
     )
 
 
