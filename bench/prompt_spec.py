@@ -65,11 +65,15 @@ class Prompts(Strict):
     def words(self) -> str:
         asked = {
             "unique": f"about {self.isl} tokens in",
-            "shared-document": f"questions on one document, about {self.isl} tokens in",
+            "shared-document": f"{self._share}questions on one document, about {self.isl} tokens in",
             "quote": f"about {self.isl} tokens in, most of them to be quoted",
             "file": f"conversations of {self.file}",
         }[self.kind]
         return f"{asked}, {self.osl} out"
+
+    @property
+    def _share(self) -> str:
+        return f"{self.cache.warm:.0%} " if isinstance(self.cache, Mixed) else ""
 
     def misfit(self, api: Api, cache: Cache) -> str | None:
         """Why these prompts cannot be measured so."""

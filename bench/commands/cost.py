@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.commands.options import add_out_option, add_prices_option, out_folder, show, write
 from bench.cost.make import make_cost
-from bench.cost.prices import read_price
+from bench.cost.prices import PRICES, read_price
 from bench.cost.request_use import from_rates, from_result
 from bench.cost.result import RequestUse
 from bench.errors import BenchError
@@ -55,7 +55,7 @@ def add_command(commands: Commands) -> None:
 
 def _cost(args: argparse.Namespace) -> int:
     use, model = _use(args)
-    price = read_price(args.prices, args.sku)
+    price = read_price(args.prices or PRICES, args.sku)
     timeout = price.idle_timeout_s if args.idle_timeout is None else args.idle_timeout
     _check_numbers(args, timeout)
     session = Session("cost", "cost")

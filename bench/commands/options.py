@@ -29,11 +29,11 @@ REPORT_NAME = "report"
 EXIT_INTERRUPTED = 130
 
 
-def add_out_option(command: argparse.ArgumentParser) -> None:
+def add_out_option(command: argparse._ActionsContainer) -> None:
     command.add_argument("--out", type=Path, metavar="DIR", help=f"default: {RESULTS}/<time>-<name>")
 
 
-def add_target_options(command: argparse.ArgumentParser) -> None:
+def add_target_option(command: argparse._ActionsContainer) -> None:
     command.add_argument(
         "--target",
         action="append",
@@ -41,14 +41,18 @@ def add_target_options(command: argparse.ArgumentParser) -> None:
         metavar="NAME[=URL]",
         help="NAME: only this target; NAME=URL: its address, or one more OpenAI-compatible server (may be repeated)",
     )
+
+
+def add_api_key_option(command: argparse._ActionsContainer) -> None:
     command.add_argument(
         "--api-key-env", metavar="VAR", help="the environment variable with the API key of targets that have a URL"
     )
 
 
 def add_prices_option(command: argparse._ActionsContainer) -> None:
+    """None for the prices that come with warmfn."""
     command.add_argument(
-        "--prices", type=Path, default=PRICES, metavar="FILE", help="bench.prices/1 (default: %(default)s, unverified)"
+        "--prices", type=Path, metavar="FILE", help=f"your own (default: {PRICES}, none of them verified)"
     )
 
 
