@@ -8,10 +8,14 @@ import pytest
 
 from bench.calibrate.calibration import Calibration
 from bench.doubts.machine import doubts_of_builds
-from bench.prompt_spec import Cache
+from bench.prompt_spec import Cache, Mixed
 from bench.record import INTERRUPTED, RequestRecord
+from bench.report.blocks import Notes
+from bench.report.stages import sections
+from bench.result import ScenarioText
 from bench.sample import HostUse, Sample
 from bench.scenario import Scenario
+from bench.session import Session
 from bench.summary import ratios, summarise
 
 SCENARIO = Scenario.model_validate(
@@ -126,6 +130,37 @@ def test_each_trap_raises_its_own_doubt(changes: dict[str, Any], code: str) -> N
 def test_a_prompt_that_was_meant_warm_and_was_computed_raises_a_doubt() -> None:
     assert codes(sample(cached=35), cache="warm") == []
     assert codes(sample(), cache="warm") == codes(sample(cached=None), cache="warm") == ["not_cached"]
+
+
+def mixed(warm: int, cold: int) -> Sample:
+    """Requests of 40 prompt tokens, of which so many came from a cache where they were meant to and where not."""
+    found = sample(requests=40)
+    for record in found.records:
+        record.cached = warm if MIX.is_warm(record.index) else cold
+    return found
+
+
+MIX = Mixed(warm=0.7)
+
+
+def test_in_a_mix_each_request_is_held_against_what_it_was_meant_to_be() -> None:
+    assert codes(mixed(warm=35, cold=15), cache=MIX) == []
+    assert codes(mixed(warm=35, cold=35), cache=MIX) == ["cached"]
+    assert codes(mixed(warm=15, cold=15), cache=MIX) == ["not_cached"]
+    assert codes(mixed(warm=15, cold=35), cache=MIX) == ["cached", "not_cached"], "the share alone would not tell"
+
+
+def test_the_report_of_a_mix_tells_what_usage_says_beside_what_was_meant() -> None:
+    prompts = STAGE.prompts.model_copy(update={"kind": "shared-document", "cache": MIX})
+    scenario = SCENARIO.model_copy(update={"load": (STAGE.model_copy(update={"prompts": prompts}),)})
+    done = mixed(warm=30, cold=0)
+    done.stage = scenario.load[0]
+    text = ScenarioText(hash="s", text=scenario)
+    result = Session("run", "known").result(complete=True, scenario=text, stages=summarise([done], scenario))
+    notes = next(block for section in sections(result) for block in section.blocks if isinstance(block, Notes))
+    share = sum(record.cached or 0 for record in done.records) / 1600
+    assert any(line.startswith(f"ours: {share:.0%} of the prompt tokens came from a cache") for line in notes.lines)
+    assert any("70% of the requests were meant to be warm" in line for line in notes.lines)
 
 
 def test_fewer_requests_than_a_median_needs_raise_a_doubt() -> None:

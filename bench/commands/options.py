@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from bench.cost.prices import PRICES
 from bench.errors import BenchError
 from bench.report.blocks import Report
 from bench.report.contents import report_of
@@ -29,11 +30,11 @@ REPORT_NAME = "report"
 EXIT_INTERRUPTED = 130
 
 
-def add_out_option(command: argparse.ArgumentParser) -> None:
+def add_out_option(command: argparse._ActionsContainer) -> None:
     command.add_argument("--out", type=Path, metavar="DIR", help=f"default: {RESULTS}/<time>-<name>")
 
 
-def add_target_options(command: argparse.ArgumentParser) -> None:
+def add_target_option(command: argparse._ActionsContainer) -> None:
     command.add_argument(
         "--target",
         action="append",
@@ -41,10 +42,9 @@ def add_target_options(command: argparse.ArgumentParser) -> None:
         metavar="NAME[=URL]",
         help="NAME: only this target; NAME=URL: its address, or one more OpenAI-compatible server (may be repeated)",
     )
-    add_key_option(command)
 
 
-def add_key_option(command: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+def add_key_option(command: argparse._ActionsContainer) -> None:
     command.add_argument(
         "--api-key-env", metavar="VAR", help="the environment variable with the API key of what has a URL"
     )
@@ -63,6 +63,13 @@ def add_slo_option(
         default=default,
         metavar="LIMITS",
         help=f"what counts as in time: {grammar(limits)}{told}",
+    )
+
+
+def add_prices_option(command: argparse._ActionsContainer) -> None:
+    """None for the prices that come with warmfn."""
+    command.add_argument(
+        "--prices", type=Path, metavar="FILE", help=f"your own (default: {PRICES}, none of them verified)"
     )
 
 
