@@ -14,8 +14,8 @@ OUTPUT = "output"
 
 @dataclass(frozen=True)
 class Work:
-    """What a context is to hold and compute: `cells` of KV cache, keys and values of `cache_types`, `rows` tokens in one
-    pass, `outputs` of them with logits at most."""
+    """What a context is to hold and compute: `cells` of KV cache with keys and values of `cache_types`, `rows` tokens
+    in one pass, `outputs` of them with logits at most."""
 
     cells: int
     rows: int

@@ -146,11 +146,11 @@ def _min_copy(model: LlamaModel, cache: KvLayout, context_size: int) -> int:
 
 
 def _max_drafted(config: ModelConfig, model: LlamaModel, cache: KvLayout, slots: int, max_batch: int) -> int:
-    """A wrong draft is forgotten again, which a recurrent state cannot do.
+    """A wrong draft must be forgotten, and all be there again that was before it: a recurrent state cannot do that.
 
-    Nor can a small window: once a pass has computed a draft, wrong or not, what slid out of the window behind it is
-    taken for later passes of the same step. In a pool that holds for full windows too, so that a step with drafts must
-    be one pass there.
+    Nor is it certain of a small window. What has slid out of it behind a draft, wrong or not, is free to be taken by
+    later passes of the same step, and sequences of unequal drafts are several passes. In a pool whatever has slid out
+    of a full window is free as well, so that there a step with drafts must be one pass.
     """
     if config.prompt_lookup is False or not model.can_cut_memory:
         return 0
