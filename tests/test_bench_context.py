@@ -7,6 +7,7 @@ import itertools
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from bench.context.haystack import DEPTHS, TASKS, Question, haystack, plain_text
 from bench.context.ladder import build_ladder, effective_limit, latency_limit
 from bench.context.latency import confirm, fit, latency_part, longest_within, predict, value_at
 from bench.context.lengths import Ruler, choose_lengths
-from bench.context.memory import MARGIN, Shape, longest_fitting, measure_memory
+from bench.context.memory import MARGIN, Shape, measure_memory
 from bench.context.parts import Fit, Limit, LimitName, Timing
 from bench.context.scores import THRESHOLD, Scores
 from bench.context.sequential import judge, questions_to_resolve
@@ -310,13 +311,8 @@ def test_a_cache_for_each_slot_holds_all_slots_for_one_request() -> None:
     assert split.bytes_at(4096) == split.bytes_at(4096, requests=4)
     of_others = 3 * 4096 * kv_bytes_per_token(header())
     assert split.bytes_at(4096) - pool.bytes_at(4096) == of_others
-    assert pool.bytes_at(4096, "Q4_0") < pool.bytes_at(4096, "Q8_0") < pool.bytes_at(4096)
-
-
-def test_the_longest_fitting_is_found_at_both_ends() -> None:
-    assert longest_fitting(lambda n: n, 1000) == 768
-    assert longest_fitting(lambda n: n, 10) == 0
-    assert longest_fitting(lambda n: 0, 10, longest=4096) == 4096
+    small, half = (replace(pool, key_type=name, value_type=name) for name in ("Q4_0", "Q8_0"))
+    assert small.bytes_at(4096) < half.bytes_at(4096) < pool.bytes_at(4096)
 
 
 # The ladder

@@ -98,7 +98,7 @@ def _memory_plot(part: MemoryPart) -> LinePlot:
         for c in part.curves
     ]
     measured = Series(
-        "measured, F16",
+        "measured",
         tuple(float(point.context) for point in part.points),
         tuple(None if point.measured_bytes is None else point.measured_bytes / 2**20 for point in part.points),
         is_points=True,
