@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 DEPTHS = (0, 25, 50, 75, 100)
@@ -19,6 +19,10 @@ RETRIEVAL, LOOK_ALIKES, TRACKING = "retrieval", "look-alikes", "two-hop"
 TASKS = (RETRIEVAL, LOOK_ALIKES, TRACKING)
 FACTS_PER_DEPTH = 2
 """Of each task in one text."""
+QUESTIONS_PER_TASK = FACTS_PER_DEPTH * len(DEPTHS)
+"""In one text."""
+CHANCE = 1 / QUESTIONS_PER_TASK
+"""How often a model is right that knows the kind of fact and takes one of them."""
 
 WHO = (
     "the harbour master", "a travelling clockmaker", "the baker's apprentice", "an old surveyor", "the ferryman",
@@ -77,16 +81,12 @@ class Haystack:
     def asking(self, question: Question) -> str:
         return f"{self.text}\n\nQuestion: {question.words} Answer with the number only."
 
-    def blocks(self, task: str) -> Iterator[tuple[Question, ...]]:
-        """One question on every depth at a time."""
-        of_depth = [[q for q in self.questions if q.task == task and q.depth == depth] for depth in DEPTHS]
-        return iter(zip(*of_depth, strict=True))
-
 
 def haystack(num_sentences: int, *, nonce: str, seed: str) -> Haystack:
-    """`num_sentences` of filler with the facts between them. `nonce` opens it, so that no cache knows it."""
-    rng = random.Random(seed)
-    needles, questions = _facts(rng)
+    """`num_sentences` of filler with the facts between them. `nonce` opens it, so that no cache knows it. The facts
+    depend on the seed alone: asked of texts of several lengths, the same questions differ in nothing else."""
+    needles, questions = _facts(random.Random(seed))
+    rng = random.Random(f"{seed}/{num_sentences}")
     sentences = [_filler(rng) for _ in range(num_sentences)]
     for depth in reversed(DEPTHS):
         place = round(depth / 100 * num_sentences)

@@ -145,23 +145,24 @@ def _timing_plot(part: LatencyPart, title: str, y_label: str, slo: float, fit: F
 
 
 def _effective(part: EffectivePart) -> Iterator[Block]:
-    for task in part.tasks:
-        yield Text(_task_words(task))
+    base = part.base
+    yield Text(
+        f"Facts are hidden in texts of each length and asked for. In the shortest, of {base.length:,} tokens, "
+        f"{base.right} of {base.n} answers were right: a longer text holds where the model keeps "
+        f"{part.threshold:.0%} of that score (NoLiMa's effective length), and fails where it does not. The interval "
+        f"is what up to {part.max_texts} texts of a length tell with 95 % confidence; where it lies on both sides of "
+        f"{part.threshold:.0%}, the length is unresolved, and more texts would tell."
+    )
+    yield Table(
+        ("task in the shortest text", "right", "counts"),
+        tuple((t.task, f"{t.right}/{t.n}", f"no: {t.why_not}" if t.why_not else "yes") for t in part.tasks),
+    )
     rows = [
-        (task.task, f"{s.length:,}", f"{s.right}/{s.n}", f"{s.low:.2f} to {s.high:.2f}", s.verdict)
-        for task in part.tasks
-        for s in task.longer
+        (f"{s.length:,}", f"{s.right}/{s.n}", f"{s.kept_low:.0%} to {s.kept_high:.0%}", s.verdict) for s in part.longer
     ]
     if rows:
-        yield Table(("task", "tokens", "right", "95 % interval", "verdict"), tuple(rows))
+        yield Table(("tokens", "right", "kept of the short text's score", "verdict"), tuple(rows))
     yield from (_heat_map(part, task) for task in part.tasks)
-
-
-def _task_words(task: TaskScore) -> str:
-    base = f"{task.task}: {task.base.right} of {task.base.n} right in a text of {task.base.length:,} tokens"
-    if task.why_not:
-        return f"{base}, too few to tell what length does to them."
-    return f"{base}; a longer text holds while the interval of its score lies above {task.threshold:.2f}, 85 % of that."
 
 
 def _heat_map(part: EffectivePart, task: TaskScore) -> HeatMap:
