@@ -124,14 +124,14 @@ def test_a_server_that_reads_less_than_it_says_is_found_out(tmp_path: Path) -> N
     assert 2900 < configured.tokens <= 3000
     assert "did not say so" in configured.why
     assert part.ladder.binding == "configured"
-    assert 0.95 * 3000 < max(part.lengths) <= 3000
+    assert 0.94 * 3000 < max(part.lengths) <= 3000
 
 
 def test_a_context_that_is_not_told_is_found_by_trying(tmp_path: Path) -> None:
     part = measured(ReadingServer(3000), new_run(tmp_path, max_length=4000))
     configured = part.ladder.limits["configured"]
     assert configured.tokens
-    assert 0.95 * 3000 < configured.tokens <= 3000
+    assert 0.94 * 3000 < configured.tokens <= 3000
     assert "context_length_exceeded" in configured.why
     with pytest.raises(BenchError, match="--max-length"):
         measured(ReadingServer(3000), new_run(tmp_path))
@@ -181,8 +181,13 @@ def test_the_report_says_what_binds_and_shows_every_limit(tmp_path: Path) -> Non
     part = measured(ReadingServer(4096, told=4096, attention=2500), run)
     session = Session("context", "context limits")
     text = markdown(report_of(session.result(complete=True, model_name="m", context=part)))
-    assert f"Usable: {part.ladder.usable:,} tokens, bound by the effective limit" in text
-    for words in ("L0 advertised | unknown", "L1 configured | 4,096", "Right answers by length and depth: retrieval"):
+    assert f"Usable: {part.ladder.usable:,} tokens. The effective limit binds" in text
+    for words in (
+        "was trained for | unknown",
+        "the server takes | 4,096 |  |",
+        f"makes use of | {part.ladder.usable:,} | binds |",
+        "Right answers by length and depth: retrieval",
+    ):
         assert words in text
     assert "refused, as it should be (HTTP 400, code context_length_exceeded)" in text
 

@@ -3,7 +3,8 @@
 The text comes first and the question last, so that a server which keeps prefixes reads each text once however much is
 asked of it. Three tasks, after RULER's single and multi-key retrieval and variable tracking (arXiv 2404.06654), with
 words of our own. Each asks for a number: of a thing that is told of once; of one person among many of whom the same is
-told; and of one of whom it is only told whose number is the same.
+told; and of one of whom it is only told whose number it is. There the answer may name both steps: a model of half a
+billion parameters gave 1 right answer of 10 with the number alone, and 5 so.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ NAMES = (
     "Dora", "Ernest", "Frida", "Gustav", "Helen", "Ivan", "Julia", "Konrad", "Lydia", "Martin", "Nora",
 )  # fmt: skip
 INTRODUCTION = "Read this report and remember the numbers in it."
+NUMBER_ONLY = "Answer with the number only."
 GO_ON = "\n\nGo on with this report, in the same style and at length."
 
 
@@ -79,7 +81,7 @@ class Haystack:
     num_sentences: int
 
     def asking(self, question: Question) -> str:
-        return f"{self.text}\n\nQuestion: {question.words} Answer with the number only."
+        return f"{self.text}\n\nQuestion: {question.words}"
 
 
 def haystack(num_sentences: int, *, nonce: str, seed: str) -> Haystack:
@@ -121,11 +123,12 @@ def _facts(rng: random.Random) -> tuple[dict[int, list[str]], list[Question]]:
                 f"The locker number of {owner} is {alike}.",
                 f"The chest of {first} holds {chained} coins.",
             ]
-            needles[elsewhere].append(f"The chest of {second} holds as many coins as the chest of {first}.")
+            needles[elsewhere].append(f"{second} has the key to the chest of {first}.")
+            to_whom = f"{second} has the key to whose chest, and how many coins does that chest hold?"
             questions += [
-                Question(RETRIEVAL, depth, f"What is {thing}?", single),
-                Question(LOOK_ALIKES, depth, f"What is the locker number of {owner}?", alike),
-                Question(TRACKING, depth, f"How many coins does the chest of {second} hold?", chained),
+                Question(RETRIEVAL, depth, f"What is {thing}? {NUMBER_ONLY}", single),
+                Question(LOOK_ALIKES, depth, f"What is the locker number of {owner}? {NUMBER_ONLY}", alike),
+                Question(TRACKING, depth, to_whom, chained),
             ]
     return needles, questions
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bench.context.latency import keeps
-from bench.context.parts import EffectivePart, Ladder, LatencyPart, LengthScore, Limit, LimitName, MemoryPart
+from bench.context.parts import EffectivePart, Ladder, LatencyPart, LengthScore, Limit, LimitName, MemoryPart, TaskScore
 from bench.context.sequential import texts_to_resolve
 
 NAMES: tuple[LimitName, ...] = ("advertised", "configured", "memory", "latency", "effective")
@@ -13,14 +13,12 @@ NAMES: tuple[LimitName, ...] = ("advertised", "configured", "memory", "latency",
 NEAR = 0.9
 """What was tried up to this part of a limit was tried up to it: an answer needs room as well."""
 
-CANNOT = "the model does not answer such questions even from a short text, so a longer one cannot be told from it"
-
 REMEDIES: Mapping[LimitName, str] = {
-    "advertised": "the model was trained for no more: take another model for longer prompts",
-    "configured": "the server is set to it: raise context_size as far as the other limits allow",
-    "memory": "no longer context fits: fewer slots, a smaller KV cache type, a smaller model or more memory",
-    "latency": "longer prompts answer too late for the SLO: a faster host, a smaller model, or prefixes that repeat",
-    "effective": "the model finds less in longer texts: keep prompts shorter, or take another model",
+    "advertised": "the model was trained for no more; for longer prompts take another one",
+    "configured": "the server is set to it; raise context_size as far as the other limits allow",
+    "memory": "no longer context fits; take fewer slots, a smaller KV cache type, a smaller model or more memory",
+    "latency": "longer prompts answer too late for the SLO; take a faster host, a smaller model or repeated prefixes",
+    "effective": "the model finds less in longer texts; keep prompts shorter, or take another model",
 }
 
 
@@ -28,30 +26,30 @@ def build_ladder(limits: dict[LimitName, Limit], tried: int | None) -> Ladder:
     """`tried` is the longest prompt that was sent: where no limit is met up to it, none binds as far as one knows."""
     known = {name: limit.tokens for name in NAMES if (limit := limits[name]).tokens is not None and not limit.at_least}
     if not known:
-        return Ladder(limits=limits, usable=tried, binding=None, verdict=_no_limit(tried))
+        return Ladder(limits=limits, usable=tried, binding=None, verdict=_no_limit(limits, tried))
     binding = min(known, key=lambda name: known[name] or 0)
     least = known[binding] or 0
     if tried is not None and tried < NEAR * least and any(limit.at_least for limit in limits.values()):
-        return Ladder(limits=limits, usable=tried, binding=None, verdict=_no_limit(tried))
-    verdict = f"{least:,} tokens, bound by the {binding} limit: {REMEDIES[binding]}{_not_known(limits, least)}"
+        return Ladder(limits=limits, usable=tried, binding=None, verdict=_no_limit(limits, tried))
+    verdict = f"{least:,} tokens. The {binding} limit binds: {REMEDIES[binding]}{_not_known(limits, least)}"
     return Ladder(limits=limits, usable=least, binding=binding, verdict=verdict)
 
 
 def _not_known(limits: Mapping[LimitName, Limit], usable: int) -> str:
     """Limits that may lie below what is said to be usable."""
-    unknown = [name for name in NAMES if limits[name].tokens is None]
+    unknown = [f"{name} ({limits[name].why})" for name in NAMES if limits[name].tokens is None]
     short = [
-        f"; the {name} limit is only known to be at least {tokens:,} tokens"
+        f". The {name} limit may be less: all that is known is at least {tokens:,}"
         for name in NAMES
         if limits[name].at_least and (tokens := limits[name].tokens or 0) < NEAR * usable
     ]
-    return (f"; not known: {', '.join(unknown)}" if unknown else "") + "".join(short)
+    return "".join([*short, f". Not known: {'; '.join(unknown)}" if unknown else ""])
 
 
-def _no_limit(tried: int | None) -> str:
+def _no_limit(limits: Mapping[LimitName, Limit], tried: int | None) -> str:
     if tried is None:
         return "nothing was measured"
-    return f"no limit was met up to {tried:,} tokens, the longest prompt that was tried"
+    return f"no limit was met up to {tried:,} tokens, the longest prompt that was tried{_not_known(limits, tried)}"
 
 
 def memory_limit(part: MemoryPart | None, why_not: str) -> Limit:
@@ -88,9 +86,9 @@ def effective_limit(part: EffectivePart | None) -> Limit:
     """The longest text that holds, below the first that fails; where none fails, at least that."""
     if part is None:
         return Limit(tokens=None, why="no questions were asked")
-    left_out = [f"{task.task}: {task.why_not}" for task in part.tasks if task.why_not]
+    left_out = [_inability(task) for task in part.tasks if not task.counts]
     if len(left_out) == len(part.tasks):
-        return Limit(tokens=None, why=f"{CANNOT}: {'; '.join(left_out)}")
+        return Limit(tokens=None, why=f"not even from a short text does the model answer: {', '.join(left_out)}")
     if not part.longer:
         return Limit(tokens=None, why="no questions were asked of longer texts")
     failed = next((score for score in part.longer if score.verdict == "fails"), None)
@@ -101,7 +99,12 @@ def effective_limit(part: EffectivePart | None) -> Limit:
     if failed:
         why.append(f"at {failed.length:,} it kept {_kept(failed)}")
     why += [_doubt(score, part) for score in tried if score.length > held]
-    return Limit(tokens=held, at_least=failed is None, why="; ".join([*why, *left_out]))
+    why += [f"left out, as the model cannot do it in a short text: {words}" for words in left_out]
+    return Limit(tokens=held, at_least=failed is None, why="; ".join(why))
+
+
+def _inability(task: TaskScore) -> str:
+    return f"{task.task} {task.right} of {task.n} right, where chance is {task.chance:.0%}"
 
 
 def _kept(score: LengthScore) -> str:

@@ -133,12 +133,13 @@ class LengthScore(Score):
 
 
 class TaskScore(Part):
-    """In the short text. `why_not` is set where the model cannot do it even there: then it does not count."""
+    """In the short text. It counts where it was done better than by `chance`, taking any fact of its kind."""
 
     task: str
     n: int
     right: int
-    why_not: str | None
+    chance: float
+    counts: bool
 
 
 class EffectivePart(Part):

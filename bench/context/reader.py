@@ -18,7 +18,8 @@ from bench.transport.http import HttpTransport
 
 TIMED_TOKENS = 16
 """Of the answer to a timed prompt: enough for the time between them."""
-ANSWER_TOKENS = 24
+ANSWER_TOKENS = 56
+"""Two steps in whole sentences; most answers end before."""
 CALIBRATION = ((4, False), (44, False), (4, True))
 """Sentences, and whether facts are hidden among them."""
 REFUSALS = (400, 413, 422)

@@ -35,7 +35,7 @@ class Scores:
 
     def tasks_at(self, length: int) -> list[str]:
         """What is worth asking there."""
-        return [task for task in TASKS if length == self._base or self._why_not(task) is None]
+        return [task for task in TASKS if length == self._base or self._counts(task)]
 
     def is_open(self, length: int) -> bool:
         """Whether another text of that length can still tell something: beyond a length that fails none can."""
@@ -90,18 +90,15 @@ class Scores:
 
     def _task(self, task: str) -> TaskScore:
         right, n = self._count(task, self._base)
-        return TaskScore(task=task, n=n, right=right, why_not=self._why_not(task))
+        return TaskScore(task=task, n=n, right=right, chance=CHANCE, counts=self._counts(task))
 
-    def _why_not(self, task: str) -> str | None:
+    def _counts(self, task: str) -> bool:
         """A lower bound above chance is all that is asked of a task: how much it falls is for the interval to tell."""
-        right, n = self._count(task, self._base)
-        if wilson(right, n)[0] > CHANCE:
-            return None
-        return f"{right} of {n} right in a text of {self._base:,} tokens, no better than chance ({CHANCE:.0%})"
+        return wilson(*self._count(task, self._base))[0] > CHANCE
 
     def _share(self, length: int) -> Share:
         """Of the tasks that count."""
-        counts = [self._count(task, length) for task in TASKS if self._why_not(task) is None]
+        counts = [self._count(task, length) for task in TASKS if self._counts(task)]
         return sum(right for right, _ in counts), sum(n for _, n in counts)
 
     def _count(self, task: str, length: int) -> Share:

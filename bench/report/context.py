@@ -11,6 +11,13 @@ from bench.report.figures import BarPlot, HeatMap, Limit, LinePlot, Series
 from bench.result import Result
 
 LEVELS = {"advertised": "L0", "configured": "L1", "memory": "L2", "latency": "L3", "effective": "L4"}
+MEANINGS = {
+    "advertised": "the model was trained for",
+    "configured": "the server takes",
+    "memory": "fits into memory",
+    "latency": "is answered in time (SLO)",
+    "effective": "the model still makes use of",
+}
 FIT_POINTS = 40
 FATES = {
     "refused": "refused, as it should be",
@@ -47,10 +54,15 @@ def _ladder(part: ContextPart) -> Iterator[Block]:
     ladder = part.ladder
     yield Text(f"Usable: {ladder.verdict}.")
     rows = [
-        (f"{LEVELS[name]} {name}", _tokens(limit.tokens, at_least=limit.at_least))
+        (
+            f"{LEVELS[name]} {name}",
+            MEANINGS[name],
+            _tokens(limit.tokens, at_least=limit.at_least),
+            "binds" if name == ladder.binding else "",
+        )
         for name, limit in ladder.limits.items()
     ]
-    yield Table(("limit", "tokens"), tuple(rows))
+    yield Table(("limit", "the longest prompt that", "tokens", ""), tuple(rows))
     yield Notes(tuple(f"{name}: {limit.why}" for name, limit in ladder.limits.items()))
     if part.reuses_prefixes is not None:
         reused = "without reading it again" if part.reuses_prefixes else "by reading it again: it keeps no prefixes"
@@ -147,16 +159,18 @@ def _timing_plot(part: LatencyPart, title: str, y_label: str, slo: float, fit: F
 def _effective(part: EffectivePart) -> Iterator[Block]:
     base = part.base
     yield Text(
-        f"Facts are hidden in texts of each length and asked for. In the shortest, of {base.length:,} tokens, "
-        f"{base.right} of {base.n} answers were right: a longer text holds where the model keeps "
-        f"{part.threshold:.0%} of that score (NoLiMa's effective length), and fails where it does not. The interval "
-        f"is what up to {part.max_texts} texts of a length tell with 95 % confidence; where it lies on both sides of "
-        f"{part.threshold:.0%}, the length is unresolved, and more texts would tell."
+        f"Numbers are hidden in texts of each length and asked for. In the shortest, of {base.length:,} tokens, "
+        f"{base.right} of {base.n} answers were right. A longer text holds where the model keeps {part.threshold:.0%} "
+        f"of that score (NoLiMa's effective length), and fails where it does not, by an interval of 95 % for up to "
+        f"{part.max_texts} texts of a length. Where the interval has {part.threshold:.0%} in it, the length is "
+        "unresolved."
     )
     yield Table(
-        ("task in the shortest text", "right", "counts"),
-        tuple((t.task, f"{t.right}/{t.n}", f"no: {t.why_not}" if t.why_not else "yes") for t in part.tasks),
+        ("task in the shortest text", "right", "chance", "counts"),
+        tuple((t.task, f"{t.right}/{t.n}", f"{t.chance:.0%}", "yes" if t.counts else "no") for t in part.tasks),
     )
+    if not any(task.counts for task in part.tasks):
+        yield Text("The model cannot do any task even there: nothing can be told about longer texts.")
     rows = [
         (f"{s.length:,}", f"{s.right}/{s.n}", f"{s.kept_low:.0%} to {s.kept_high:.0%}", s.verdict) for s in part.longer
     ]
