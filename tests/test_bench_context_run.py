@@ -28,8 +28,10 @@ from tests.serving import Server
 AT_LEISURE = Slo(ttft_ms=1e6, itl_ms=1e6)
 
 
-def new_run(out: Path, *, max_length: int | None = None, quick: bool = True, slo: Slo = AT_LEISURE) -> ContextRun:
-    settings = Settings(slo, texts=2, max_length=max_length, quick=quick, seed=7)
+def new_run(
+    out: Path, *, max_length: int | None = None, quick: bool = True, slo: Slo = AT_LEISURE, seed: int = 7
+) -> ContextRun:
+    settings = Settings(slo, texts=2, max_length=max_length, quick=quick, seed=seed)
     return ContextRun(settings, out, "a run", Watcher(lambda words, tokens: None, lambda words, advance: None))
 
 
@@ -67,6 +69,18 @@ def test_the_length_beyond_which_retrieval_breaks_is_found(tmp_path: Path) -> No
     beyond = lengths[lengths.index(held) + 1]
     assert by_length[beyond].verdict == "fails"
     assert by_length[beyond].texts == 1, "a hopeless length is given up early"
+
+
+def test_a_seed_gives_the_same_facts_again_and_another_one_others(tmp_path: Path) -> None:
+    def asked(seed: int, out: Path) -> list[str]:
+        out.mkdir()
+        part = measured(ReadingServer(4096, told=4096), new_run(out, seed=seed))
+        assert part.seed == seed
+        return [json.loads(line)["expected"] for line in (out / QUESTIONS_FILE).read_text().splitlines()]
+
+    first = asked(1, tmp_path / "first")
+    assert first == asked(1, tmp_path / "again")
+    assert not set(first) & set(asked(2, tmp_path / "other"))
 
 
 def test_every_question_is_kept_with_its_answer(tmp_path: Path) -> None:
@@ -184,12 +198,20 @@ def test_the_report_says_what_binds_and_shows_every_limit(tmp_path: Path) -> Non
     assert f"Usable: {part.ladder.usable:,} tokens. The effective limit binds" in text
     for words in (
         "was trained for | unknown",
-        "the server takes | 4,096 |  |",
+        "the server takes | 4,096 | - |",
         f"makes use of | {part.ladder.usable:,} | binds |",
         "Right answers by length and depth: retrieval",
     ):
         assert words in text
     assert "refused, as it should be (HTTP 400, code context_length_exceeded)" in text
+
+
+def test_a_model_that_can_do_nothing_gets_no_effective_limit_but_the_reason(tmp_path: Path) -> None:
+    part = measured(ReadingServer(4096, told=4096, attention=0), new_run(tmp_path))
+    assert part.ladder.limits["effective"].tokens is None
+    assert "effective (not even from a short text does the model answer: retrieval 0 of 20 right" in part.ladder.verdict
+    result = Session("context", "context limits").result(complete=True, model_name="m", context=part)
+    assert "The model can do none of it even there" in markdown(report_of(result))
 
 
 def test_a_model_that_is_not_served_is_named_with_those_that_are(tmp_path: Path) -> None:

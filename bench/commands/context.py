@@ -52,15 +52,17 @@ def add_command(commands: Commands) -> None:
         "--texts",
         type=int,
         metavar="N",
-        help=f"most of one length, {QUESTIONS_PER_TEXT} questions on each; fewer where the score is decided before "
+        help=f"most of one length, with {QUESTIONS_PER_TEXT} questions each; fewer where the score is decided before "
         f"(default: {TEXTS}, at most {MAX_TEXTS})",
     )
-    command.add_argument("--seed", type=int, default=7, metavar="N", help="of the texts (default: %(default)s)")
+    command.add_argument(
+        "--seed", type=int, default=7, metavar="N", help="other texts and facts (default: %(default)s)"
+    )
     command.add_argument(
         "--slo", default=slo_words(DEFAULT_SLO), metavar="LIMITS", help="what counts as in time (default: %(default)s)"
     )
     command.add_argument("--memory", type=float, metavar="GIB", help="to plan for (default: what is free here)")
-    command.add_argument("--quick", action="store_true", help=f"three lengths, {QUICK_TEXTS} text of each")
+    command.add_argument("--quick", action="store_true", help=f"three lengths, --texts {QUICK_TEXTS}")
     add_models_option(command)
     add_out_option(command)
     command.set_defaults(bench=_context)
