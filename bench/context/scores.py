@@ -1,7 +1,8 @@
 """How well a model answers from texts of each length, against its own answers from a short one.
 
-The tasks are scored together, as RULER and NoLiMa average over theirs, and each has as many questions. A task that the
-model cannot do in a short text either says nothing about length and does not count.
+The tasks are scored together, as RULER and NoLiMa average over theirs, and each has as many questions. To the interval
+all questions are alike, which makes it a little too wide where the tasks differ. A task that the model cannot do in a
+short text either says nothing about length and does not count.
 """
 
 from __future__ import annotations
