@@ -65,15 +65,27 @@ def describe(values: Sequence[float]) -> Distribution | None:
     )
 
 
-def wilson(successes: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927): honest also for few trials and for shares near 0 and 1, where n
-    successes of n prove no more than n / (n + z^2). Nothing tried is (0, 1)."""
+def wilson(successes: int, n: int, z: float = Z95) -> tuple[float, float]:
+    """The interval of a share (Wilson 1927), by default of 95 %: honest also for few trials and for shares near 0 and
+    1, where n successes of n prove no more than n / (n + z^2). Nothing tried is (0, 1)."""
     if n == 0:
         return 0.0, 1.0
-    share, z2 = successes / n, Z95**2
+    share, z2 = successes / n, z**2
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    half = z / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def wilson_ratio(share: tuple[int, int], base: tuple[int, int], z: float = Z95) -> tuple[float, float]:
+    """The interval of share / base, each (successes, n) with some success in the base: where the interval of share - c
+    base, with the variances recovered from those of Wilson, just reaches 0 (MOVER-R: Donner and Zou 2012, Stat. Methods
+    Med. Res. 21:347). Both are roots in c of c^2 l0 (2 p0 - l0) - 2 c p p0 + u (2 p - u), l and u exchanged."""
+    (p, low, high), (p0, low0, high0) = ((k / n, *wilson(k, n, z)) for k, n in (share, base))
+    product, ends = p * p0, (low * (2 * p - low), high * (2 * p - high))
+    bases = (high0 * (2 * p0 - high0), low0 * (2 * p0 - low0))
+    least = product + math.sqrt(max(0.0, product**2 - ends[0] * bases[0]))
+    most = product + math.sqrt(max(0.0, product**2 - ends[1] * bases[1]))
+    return ends[0] / least if p else 0.0, most / bases[1]
 
 
 def median_or_none(values: Sequence[float | None]) -> float | None:

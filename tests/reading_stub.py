@@ -77,8 +77,8 @@ class ReadingServer:
             return "It is 11."
         if "password that was said" in question:
             return _found(r"^The password is (\d+)", text)
-        if chest := re.match(r"How many coins does the chest of (\w+)", question):
-            first = _found(rf"The chest of {chest[1]} holds as many coins as the chest of (\w+)", text)
+        if holder := re.match(r"(\w+) has the key to whose chest", question):
+            first = _found(rf"{holder[1]} has the key to the chest of (\w+)", text)
             return _found(rf"The chest of {first} holds (\d+)", text)
         thing = re.match(r"What is (.*?)\?", question)
         return _found(rf"(?i){thing[1]} is (\d+)", text) if thing else "What?"

@@ -107,7 +107,7 @@ def test_threads_and_batch_are_the_fastest_with_their_rates(limits: LimitsPart) 
 def test_the_context_is_the_usable_one_and_says_what_binds() -> None:
     ladder = Ladder(limits={}, usable=3000, binding="latency", verdict="")
     fields = dict.fromkeys(("memory", "latency", "effective", "overflow", "reuses_prefixes"))
-    context = ContextPart(ladder=ladder, lengths=[], wall_s=1.0, **fields)
+    context = ContextPart(seed=7, ladder=ladder, lengths=[], wall_s=1.0, **fields)
     found = by_key(evidence(context=context))["context_size"]
     assert found.value == 3000
     assert "latency limit" in found.basis

@@ -30,8 +30,10 @@ from tests.serving import Server
 AT_LEISURE = Slo(ttft_ms=1e6, itl_ms=1e6)
 
 
-def new_run(out: Path, *, max_length: int | None = None, quick: bool = True, slo: Slo = AT_LEISURE) -> ContextRun:
-    settings = Settings(slo, questions=30, max_length=max_length, quick=quick)
+def new_run(
+    out: Path, *, max_length: int | None = None, quick: bool = True, slo: Slo = AT_LEISURE, seed: int = 7
+) -> ContextRun:
+    settings = Settings(slo, texts=2, max_length=max_length, quick=quick, seed=seed)
     return ContextRun(settings, out, "a run", Watcher(lambda words, tokens: None, lambda words, advance: None))
 
 
@@ -64,11 +66,23 @@ def test_the_length_beyond_which_retrieval_breaks_is_found(tmp_path: Path) -> No
     held = max(length for length in lengths if length <= 4500)
     assert part.ladder.limits["effective"].tokens == held
     assert (part.ladder.binding, part.ladder.usable) == ("effective", held)
-    by_length = {score.length: score for score in part.effective.tasks[0].longer}
+    by_length = {score.length: score for score in part.effective.longer}
     assert by_length[held].verdict == "holds"
     beyond = lengths[lengths.index(held) + 1]
     assert by_length[beyond].verdict == "fails"
-    assert by_length[beyond].n < 30, "a hopeless length is given up early"
+    assert by_length[beyond].texts == 1, "a hopeless length is given up early"
+
+
+def test_a_seed_gives_the_same_facts_again_and_another_one_others(tmp_path: Path) -> None:
+    def asked(seed: int, out: Path) -> list[str]:
+        out.mkdir()
+        part = measured(ReadingServer(4096, told=4096), new_run(out, seed=seed))
+        assert part.seed == seed
+        return [json.loads(line)["expected"] for line in (out / QUESTIONS_FILE).read_text().splitlines()]
+
+    first = asked(1, tmp_path / "first")
+    assert first == asked(1, tmp_path / "again")
+    assert not set(first) & set(asked(2, tmp_path / "other"))
 
 
 def test_every_question_is_kept_with_its_answer(tmp_path: Path) -> None:
@@ -126,14 +140,14 @@ def test_a_server_that_reads_less_than_it_says_is_found_out(tmp_path: Path) -> N
     assert 2900 < configured.tokens <= 3000
     assert "did not say so" in configured.why
     assert part.ladder.binding == "configured"
-    assert 0.95 * 3000 < max(part.lengths) <= 3000
+    assert 0.94 * 3000 < max(part.lengths) <= 3000
 
 
 def test_a_context_that_is_not_told_is_found_by_trying(tmp_path: Path) -> None:
     part = measured(ReadingServer(3000), new_run(tmp_path, max_length=4000))
     configured = part.ladder.limits["configured"]
     assert configured.tokens
-    assert 0.95 * 3000 < configured.tokens <= 3000
+    assert 0.94 * 3000 < configured.tokens <= 3000
     assert "context_length_exceeded" in configured.why
     with pytest.raises(BenchError, match="--max-length"):
         measured(ReadingServer(3000), new_run(tmp_path))
@@ -158,7 +172,7 @@ def test_a_stopped_measurement_keeps_what_it_has(tmp_path: Path) -> None:
     async def stop() -> None:
         async with ReadingServer(4096, told=4096).running() as server:
             measuring = asyncio.create_task(run.measure_server(server.url, "m"))
-            while len(server.seen) < 20:
+            while len(server.seen) < 40:
                 await asyncio.sleep(0.01)
             measuring.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -171,8 +185,9 @@ def test_a_stopped_measurement_keeps_what_it_has(tmp_path: Path) -> None:
     assert not result.complete
     assert result.context
     assert result.context.latency
-    assert len(result.context.latency.timings) == 1
+    assert len(result.context.latency.timings) == 2
     assert result.context.effective
+    assert result.context.effective.base.n == 30, "a text that was not finished does not count"
     assert result.context.overflow is None
     assert "the run was stopped before its end" in markdown(report_of(result))
 
@@ -182,10 +197,23 @@ def test_the_report_says_what_binds_and_shows_every_limit(tmp_path: Path) -> Non
     part = measured(ReadingServer(4096, told=4096, attention=2500), run)
     session = Session("context", "context limits")
     text = markdown(report_of(session.result(complete=True, model_name="m", context=part)))
-    assert f"Usable: {part.ladder.usable:,} tokens, bound by the effective limit" in text
-    for words in ("L0 advertised | unknown", "L1 configured | 4,096", "Right answers by length and depth: retrieval"):
+    assert f"Usable: {part.ladder.usable:,} tokens. The effective limit binds" in text
+    for words in (
+        "was trained for | unknown",
+        "the server takes | 4,096 | - |",
+        f"makes use of | {part.ladder.usable:,} | binds |",
+        "Right answers by length and depth: retrieval",
+    ):
         assert words in text
     assert "refused, as it should be (HTTP 400, code context_length_exceeded)" in text
+
+
+def test_a_model_that_can_do_nothing_gets_no_effective_limit_but_the_reason(tmp_path: Path) -> None:
+    part = measured(ReadingServer(4096, told=4096, attention=0), new_run(tmp_path))
+    assert part.ladder.limits["effective"].tokens is None
+    assert "effective (not even from a short text does the model answer: retrieval 0 of 20 right" in part.ladder.verdict
+    result = Session("context", "context limits").result(complete=True, model_name="m", context=part)
+    assert "The model can do none of it even there" in markdown(report_of(result))
 
 
 def test_a_model_that_is_not_served_is_named_with_those_that_are(tmp_path: Path) -> None:
@@ -257,7 +285,7 @@ def test_a_key_is_sent_with_every_request_and_kept_nowhere(
     [
         (["--api-key-env", "SOME_KEY"], "--api-key-env SOME_KEY: only a --target has a key"),
         (["--target", "http://h:1/v1", "--api-key-env", "NO_KEY"], "NO_KEY should hold its API key"),
-        (["--questions", "3"], "--questions 3"),
+        (["--texts", "0"], "--texts 0: 1 to 10"),
         (["--slo", "e2e=9s"], "'e2e=9s' is not a limit: write ttft=2s,itl=100ms, or one of"),
         (["--target", "http://127.0.0.1:1/v1"], "127.0.0.1:1/v1/models"),
         ([], "no model 'm'"),
@@ -278,7 +306,7 @@ def test_our_own_server_tells_its_limit_keeps_a_text_and_refuses_more(real_serve
     async def measure() -> None:
         facts = await server_facts(url, name)
         assert (facts.kind, facts.configured) == ("ours", 4096)
-        reader = Reader(url, name, facts.kind, "a run")
+        reader = Reader(url, name, facts.kind, "a run", seed=7)
         try:
             await examine(reader)
         finally:

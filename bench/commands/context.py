@@ -19,11 +19,12 @@ from bench.commands.options import (
     write,
 )
 from bench.context.doubts import context_doubts
-from bench.context.haystack import DEPTHS
+from bench.context.haystack import QUESTIONS_PER_TASK, TASKS
 from bench.context.measure import ContextRun, LocalModel, Settings, Watcher
 from bench.context.memory import shape_of
 from bench.context.parts import ContextPart
 from bench.context.probing import probe_of
+from bench.context.sequential import MAX_TEXTS
 from bench.deployment import Deployment, read_deployment
 from bench.errors import BenchError
 from bench.result import Result
@@ -36,7 +37,8 @@ from core.config.folder import read_folder
 from core.host import available_memory
 from handlers.commands.options import Commands, add_models_option
 
-QUESTIONS, QUICK_QUESTIONS = 40, 15
+TEXTS, QUICK_TEXTS = 3, 1
+QUESTIONS_PER_TEXT = QUESTIONS_PER_TASK * len(TASKS)
 
 
 def add_command(commands: Commands) -> None:
@@ -52,10 +54,19 @@ def add_command(commands: Commands) -> None:
     command.add_argument("--target", metavar="URL", help="a server that runs already; the address includes /v1")
     add_key_option(command)
     command.add_argument("--max-length", type=int, metavar="TOKENS", help="no longer prompts (default: all that fits)")
-    command.add_argument("--questions", type=int, metavar="N", help=f"most of a kind per length (default: {QUESTIONS})")
+    command.add_argument(
+        "--texts",
+        type=int,
+        metavar="N",
+        help=f"most of one length, with {QUESTIONS_PER_TEXT} questions each; fewer where the score is decided before "
+        f"(default: {TEXTS}, at most {MAX_TEXTS})",
+    )
+    command.add_argument(
+        "--seed", type=int, default=7, metavar="N", help="other texts and facts (default: %(default)s)"
+    )
     add_slo_option(command, TOKEN_LIMITS, default=IN_CONVERSATION)
     command.add_argument("--memory", type=float, metavar="GIB", help="to plan for (default: what is free here)")
-    command.add_argument("--quick", action="store_true", help=f"three lengths, {QUICK_QUESTIONS} questions")
+    command.add_argument("--quick", action="store_true", help=f"three lengths, --texts {QUICK_TEXTS}")
     add_models_option(command)
     add_out_option(command)
     command.set_defaults(bench=_context)
@@ -128,10 +139,10 @@ def _model(args: argparse.Namespace) -> Deployment | TargetSpec:
 
 
 def _settings(args: argparse.Namespace) -> Settings:
-    questions = args.questions or (QUICK_QUESTIONS if args.quick else QUESTIONS)
-    if questions < len(DEPTHS):
-        raise BenchError(f"--questions {questions}: one on each of {len(DEPTHS)} depths is the least")
-    return Settings(parse_slo(args.slo, TOKEN_LIMITS), questions, args.max_length, args.quick)
+    texts = (QUICK_TEXTS if args.quick else TEXTS) if args.texts is None else args.texts
+    if not 1 <= texts <= MAX_TEXTS:
+        raise BenchError(f"--texts {texts}: 1 to {MAX_TEXTS}")
+    return Settings(parse_slo(args.slo, TOKEN_LIMITS), texts, args.max_length, args.quick, args.seed)
 
 
 def _local_model(deployment: Deployment, memory_gib: float | None) -> LocalModel:

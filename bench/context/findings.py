@@ -18,6 +18,7 @@ class Findings:
     """`lengths` are those that were read, as they were planned; `timings` have them as the server counted."""
 
     slo: Slo
+    seed: int
     advertised: Limit = field(default=Limit(tokens=None, why="the weights are not here, and the server does not tell"))
     configured: Limit = field(default=Limit(tokens=None, why="the server was not asked yet"))
     memory: MemoryPart | None = None
@@ -60,6 +61,7 @@ class Findings:
             "effective": effective_limit(effective),
         }
         return ContextPart(
+            seed=self.seed,
             ladder=build_ladder(limits, self.longest if self.timings else None),
             memory=self.memory,
             latency=latency,

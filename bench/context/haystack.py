@@ -3,14 +3,15 @@
 The text comes first and the question last, so that a server which keeps prefixes reads each text once however much is
 asked of it. Three tasks, after RULER's single and multi-key retrieval and variable tracking (arXiv 2404.06654), with
 words of our own. Each asks for a number: of a thing that is told of once; of one person among many of whom the same is
-told; and of one of whom it is only told whose number is the same.
+told; and of one of whom it is only told whose number it is. There the answer may name both steps: a model of half a
+billion parameters gave 1 right answer of 10 with the number alone, and 5 so.
 """
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 DEPTHS = (0, 25, 50, 75, 100)
@@ -19,6 +20,10 @@ RETRIEVAL, LOOK_ALIKES, TRACKING = "retrieval", "look-alikes", "two-hop"
 TASKS = (RETRIEVAL, LOOK_ALIKES, TRACKING)
 FACTS_PER_DEPTH = 2
 """Of each task in one text."""
+QUESTIONS_PER_TASK = FACTS_PER_DEPTH * len(DEPTHS)
+"""In one text."""
+CHANCE = 1 / QUESTIONS_PER_TASK
+"""How often a model is right that knows the kind of fact and takes one of them."""
 
 WHO = (
     "the harbour master", "a travelling clockmaker", "the baker's apprentice", "an old surveyor", "the ferryman",
@@ -51,6 +56,7 @@ NAMES = (
     "Dora", "Ernest", "Frida", "Gustav", "Helen", "Ivan", "Julia", "Konrad", "Lydia", "Martin", "Nora",
 )  # fmt: skip
 INTRODUCTION = "Read this report and remember the numbers in it."
+NUMBER_ONLY = "Answer with the number only."
 GO_ON = "\n\nGo on with this report, in the same style and at length."
 
 
@@ -75,18 +81,14 @@ class Haystack:
     num_sentences: int
 
     def asking(self, question: Question) -> str:
-        return f"{self.text}\n\nQuestion: {question.words} Answer with the number only."
-
-    def blocks(self, task: str) -> Iterator[tuple[Question, ...]]:
-        """One question on every depth at a time."""
-        of_depth = [[q for q in self.questions if q.task == task and q.depth == depth] for depth in DEPTHS]
-        return iter(zip(*of_depth, strict=True))
+        return f"{self.text}\n\nQuestion: {question.words}"
 
 
 def haystack(num_sentences: int, *, nonce: str, seed: str) -> Haystack:
-    """`num_sentences` of filler with the facts between them. `nonce` opens it, so that no cache knows it."""
-    rng = random.Random(seed)
-    needles, questions = _facts(rng)
+    """`num_sentences` of filler with the facts between them. `nonce` opens it, so that no cache knows it. The facts
+    depend on the seed alone: asked of texts of several lengths, the same questions differ in nothing else."""
+    needles, questions = _facts(random.Random(seed))
+    rng = random.Random(f"{seed}/{num_sentences}")
     sentences = [_filler(rng) for _ in range(num_sentences)]
     for depth in reversed(DEPTHS):
         place = round(depth / 100 * num_sentences)
@@ -121,11 +123,12 @@ def _facts(rng: random.Random) -> tuple[dict[int, list[str]], list[Question]]:
                 f"The locker number of {owner} is {alike}.",
                 f"The chest of {first} holds {chained} coins.",
             ]
-            needles[elsewhere].append(f"The chest of {second} holds as many coins as the chest of {first}.")
+            needles[elsewhere].append(f"{second} has the key to the chest of {first}.")
+            to_whom = f"{second} has the key to whose chest, and how many coins does that chest hold?"
             questions += [
-                Question(RETRIEVAL, depth, f"What is {thing}?", single),
-                Question(LOOK_ALIKES, depth, f"What is the locker number of {owner}?", alike),
-                Question(TRACKING, depth, f"How many coins does the chest of {second} hold?", chained),
+                Question(RETRIEVAL, depth, f"What is {thing}? {NUMBER_ONLY}", single),
+                Question(LOOK_ALIKES, depth, f"What is the locker number of {owner}? {NUMBER_ONLY}", alike),
+                Question(TRACKING, depth, to_whom, chained),
             ]
     return needles, questions
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from bench.context.latency import keeps
-from bench.context.parts import EffectivePart, Ladder, LatencyPart, Limit, LimitName, MemoryPart, TaskScore
-from bench.context.sequential import questions_to_resolve
+from bench.context.parts import EffectivePart, Ladder, LatencyPart, LengthScore, Limit, LimitName, MemoryPart, TaskScore
+from bench.context.sequential import texts_to_resolve
 
 NAMES: tuple[LimitName, ...] = ("advertised", "configured", "memory", "latency", "effective")
 """L0 to L4."""
@@ -14,11 +14,11 @@ NEAR = 0.9
 """What was tried up to this part of a limit was tried up to it: an answer needs room as well."""
 
 REMEDIES: Mapping[LimitName, str] = {
-    "advertised": "the model was trained for no more: take another model for longer prompts",
-    "configured": "the server is set to it: raise context_size as far as the other limits allow",
-    "memory": "no longer context fits: fewer slots, a smaller KV cache type, a smaller model or more memory",
-    "latency": "longer prompts answer too late for the SLO: a faster host, a smaller model, or prefixes that repeat",
-    "effective": "the model finds less in longer texts: keep prompts shorter, or take another model",
+    "advertised": "the model was trained for no more; for longer prompts take another one",
+    "configured": "the server is set to it; raise context_size as far as the other limits allow",
+    "memory": "no longer context fits; take fewer slots, a smaller KV cache type, a smaller model or more memory",
+    "latency": "longer prompts answer too late for the SLO; take a faster host, a smaller model or repeated prefixes",
+    "effective": "the model finds less in longer texts; keep prompts shorter, or take another model",
 }
 
 
@@ -26,21 +26,30 @@ def build_ladder(limits: dict[LimitName, Limit], tried: int | None) -> Ladder:
     """`tried` is the longest prompt that was sent: where no limit is met up to it, none binds as far as one knows."""
     known = {name: limit.tokens for name in NAMES if (limit := limits[name]).tokens is not None and not limit.at_least}
     if not known:
-        return Ladder(limits=limits, usable=tried, binding=None, verdict=_no_limit(tried))
+        return Ladder(limits=limits, usable=tried, binding=None, verdict=_no_limit(limits, tried))
     binding = min(known, key=lambda name: known[name] or 0)
     least = known[binding] or 0
     if tried is not None and tried < NEAR * least and any(limit.at_least for limit in limits.values()):
-        return Ladder(limits=limits, usable=tried, binding=None, verdict=_no_limit(tried))
-    unknown = [name for name in NAMES if limits[name].tokens is None]
-    words = f"; not known: {', '.join(unknown)}" if unknown else ""
-    verdict = f"{least:,} tokens, bound by the {binding} limit: {REMEDIES[binding]}{words}"
+        return Ladder(limits=limits, usable=tried, binding=None, verdict=_no_limit(limits, tried))
+    verdict = f"{least:,} tokens. The {binding} limit binds: {REMEDIES[binding]}{_not_known(limits, least)}"
     return Ladder(limits=limits, usable=least, binding=binding, verdict=verdict)
 
 
-def _no_limit(tried: int | None) -> str:
+def _not_known(limits: Mapping[LimitName, Limit], usable: int) -> str:
+    """Limits that may lie below what is said to be usable."""
+    unknown = [f"{name} ({limits[name].why})" for name in NAMES if limits[name].tokens is None]
+    short = [
+        f". The {name} limit may be less: all that is known is at least {tokens:,}"
+        for name in NAMES
+        if limits[name].at_least and (tokens := limits[name].tokens or 0) < NEAR * usable
+    ]
+    return "".join([*short, f". Not known: {'; '.join(unknown)}" if unknown else ""])
+
+
+def _no_limit(limits: Mapping[LimitName, Limit], tried: int | None) -> str:
     if tried is None:
         return "nothing was measured"
-    return f"no limit was met up to {tried:,} tokens, the longest prompt that was tried"
+    return f"no limit was met up to {tried:,} tokens, the longest prompt that was tried{_not_known(limits, tried)}"
 
 
 def memory_limit(part: MemoryPart | None, why_not: str) -> Limit:
@@ -74,39 +83,36 @@ def latency_limit(part: LatencyPart | None) -> Limit:
 
 
 def effective_limit(part: EffectivePart | None) -> Limit:
-    """The least over the tasks that the model can do in a short text."""
-    tasks = [task for task in part.tasks if task.why_not is None] if part else []
-    if part is None or not any(task.longer for task in tasks):
-        reasons = [f"{task.task}: {task.why_not}" for task in part.tasks if task.why_not] if part else []
-        return Limit(tokens=None, why="; ".join(reasons) or "no questions were asked of longer texts")
-    found = [(_held(task), task) for task in tasks if task.longer]
-    tokens = min(held for held, _ in found)
-    at_least = all(held == task.longer[-1].length for held, task in found)
-    doubts = [doubt for _, task in found if (doubt := _doubt(task, up_to=tokens))]
-    scores = ", ".join(f"{task.task} {_percent(task.base.right, task.base.n)} in the shortest text" for task in tasks)
-    return Limit(tokens=tokens, at_least=at_least, why="; ".join([f"85 % of its own score ({scores})", *doubts]))
+    """The longest text that holds, below the first that fails; where none fails, at least that."""
+    if part is None:
+        return Limit(tokens=None, why="no questions were asked")
+    left_out = [_inability(task) for task in part.tasks if not task.counts]
+    if len(left_out) == len(part.tasks):
+        return Limit(tokens=None, why=f"not even from a short text does the model answer: {', '.join(left_out)}")
+    if not part.longer:
+        return Limit(tokens=None, why="no questions were asked of longer texts")
+    failed = next((score for score in part.longer if score.verdict == "fails"), None)
+    tried = [score for score in part.longer if failed is None or score.length < failed.length]
+    held = max((score.length for score in tried if score.verdict == "holds"), default=part.base.length)
+    base = f"{part.base.right} of {part.base.n} right at {part.base.length:,} tokens"
+    why = [f"up to here it keeps {part.threshold:.0%} of its score in the short text ({base})"]
+    if failed:
+        why.append(f"at {failed.length:,} it kept {_kept(failed)}")
+    why += [_doubt(score, part) for score in tried if score.length > held]
+    why += [f"left out, as the model cannot do it in a short text: {words}" for words in left_out]
+    return Limit(tokens=held, at_least=failed is None, why="; ".join(why))
 
 
-def _held(task: TaskScore) -> int:
-    """The longest text up to which no length fails; an unresolved one counts by its score."""
-    held = task.base.length
-    for score in task.longer:
-        if score.verdict == "fails" or (score.verdict == "unresolved" and score.right < task.threshold * score.n):
-            break
-        held = score.length
-    return held
+def _inability(task: TaskScore) -> str:
+    return f"{task.task} {task.right} of {task.n} right, where chance is {task.chance:.0%}"
 
 
-def _doubt(task: TaskScore, *, up_to: int) -> str | None:
-    """The lengths that decide the limit and were not decided themselves."""
-    near: Sequence[str] = [
-        f"{score.length:,} tokens ({score.right}/{score.n}, --questions {needed or 'more'} would tell)"
-        for index, score in enumerate(task.longer)
-        if score.verdict == "unresolved" and (score.length <= up_to or task.longer[max(0, index - 1)].length <= up_to)
-        for needed in [questions_to_resolve(score.right, score.n, task.threshold)]
-    ]
-    return f"{task.task} is unresolved at {', '.join(near)}" if near else None
+def _kept(score: LengthScore) -> str:
+    return f"{score.kept_low:.0%} to {score.kept_high:.0%}"
 
 
-def _percent(right: int, n: int) -> str:
-    return f"{right / n:.0%}" if n else "n/a"
+def _doubt(score: LengthScore, part: EffectivePart) -> str:
+    """A length beyond those that hold which could not be told to fail either."""
+    texts = texts_to_resolve((score.right, score.n), (part.base.right, part.base.n), score.n // score.texts)
+    remedy = f"--texts {texts} would tell" if texts else "too near the threshold to tell"
+    return f"undecided at {score.length:,}: it kept {_kept(score)}, {remedy}"

@@ -9,12 +9,12 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.context.findings import Findings
-from bench.context.haystack import TASKS, Haystack, Question
+from bench.context.haystack import Haystack, Question
 from bench.context.latency import confirm, fit_ttft, value_at
 from bench.context.lengths import choose_lengths
 from bench.context.memory import Probe, Shape, measure_memory
@@ -33,20 +33,21 @@ SPARE = 0.02
 """Part of the context by which a text may come out longer than planned."""
 CLOSE = 1.05
 """A limit is found when the next length to try would be less than this times the last."""
-ROUNDS_EXPECTED = 2
-"""Texts of each length until its score is decided."""
+TEXTS_EXPECTED = 2
+"""Of each length until its score is decided."""
 PASSWORD = "7391"
 """No fact has fewer than five digits."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`max_length` is in tokens, `questions` of one task at one length."""
+    """`texts` is the most of one length, `max_length` is in tokens."""
 
     slo: Slo
-    questions: int
+    texts: int
     max_length: int | None
     quick: bool
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,9 @@ class ContextRun:
         self._out = out
         self._run_id = run_id
         self._watcher = watcher
-        self._found = Findings(settings.slo)
+        self._found = Findings(settings.slo, settings.seed)
         self._planned: list[int] = []
-        self._rounds = 1 if settings.quick else ROUNDS_EXPECTED
+        self._texts = min(settings.texts, TEXTS_EXPECTED)
         self._started = time.perf_counter()
 
     def part(self) -> ContextPart:
@@ -98,7 +99,7 @@ class ContextRun:
         self._found.note(facts)
         top = self._top(facts.configured)
         self._planned = choose_lengths(top, quick=self._settings.quick)
-        reader = Reader(base_url, model, facts.kind, self._run_id, api_key)
+        reader = Reader(base_url, model, facts.kind, self._run_id, self._settings.seed, api_key)
         try:
             await self._measure(reader)
         finally:
@@ -124,7 +125,7 @@ class ContextRun:
             self._found.overflow = await probe_overflow(reader, limit, PASSWORD)
 
     def _announce(self, tokens_per_second: float) -> None:
-        tokens = sum(self._planned) * self._rounds
+        tokens = sum(self._planned) * self._texts
         self._watcher.on_plan(
             f"lengths {', '.join(f'{length:,}' for length in self._planned)}; about {tokens:,} prompt tokens, at least "
             f"{tokens / tokens_per_second / 60:.1f} minutes at the {tokens_per_second:,.0f} tokens/s of a short prompt;"
@@ -155,15 +156,14 @@ class ContextRun:
     async def _examine(self, reader: Reader, length: int) -> None:
         """Text after text until the score is decided; the first is timed and asked about in any case."""
         found = self._found
-        found.scores = scores = found.scores or Scores(length, self._settings.questions)
+        found.scores = scores = found.scores or Scores(length, self._settings.texts)
         for number in itertools.count():
             stack = reader.haystack(length, number)
             timing = await reader.time_haystack(stack, length)
             found.timings.append(timing)
             self._watcher.on_progress(f"{length:,} tokens, text {number + 1}{self._left(length)}", timing.tokens)
-            for task in TASKS:
-                await self._ask_about(reader, stack, task, length, scores)
-            if not any(scores.is_open(task, length) for task in TASKS):
+            scores.add_text(length, await self._answers(reader, stack, length, scores.tasks_at(length)))
+            if not scores.is_open(length):
                 return
 
     def _left(self, length: int) -> str:
@@ -172,20 +172,21 @@ class ContextRun:
         if fitted is None:
             return ""
         milliseconds = sum(value_at(fitted, longer) for longer in self._planned if longer > length)
-        return f", then about {milliseconds * self._rounds / 6e4:.1f} min to read longer ones"
+        return f", then about {milliseconds * self._texts / 6e4:.1f} min to read longer ones"
 
-    async def _ask_about(self, reader: Reader, stack: Haystack, task: str, length: int, scores: Scores) -> None:
-        for block in stack.blocks(task):
-            if not scores.is_open(task, length):
-                return
-            for question in block:
-                answer = await reader.ask_about(stack, question, length)
-                right = question.is_answered_by(answer.text)
-                scores.add(length, question, right=right)
-                self._write(length, question, answer.text, right)
-                if answer.cached is not None:
-                    self._found.reuses_prefixes = answer.cached > length / 2
-            self._watcher.on_progress(f"{length:,} tokens, {task}", 0)
+    async def _answers(
+        self, reader: Reader, stack: Haystack, length: int, tasks: Collection[str]
+    ) -> list[tuple[Question, bool]]:
+        """Each question on these tasks, and whether it was answered rightly."""
+        answers = []
+        for question in (question for question in stack.questions if question.task in tasks):
+            answer = await reader.ask_about(stack, question, length)
+            right = question.is_answered_by(answer.text)
+            self._write(length, question, answer.text, right)
+            answers.append((question, right))
+            if answer.cached is not None:
+                self._found.reuses_prefixes = answer.cached > length / 2
+        return answers
 
     def _write(self, length: int, question: Question, text: str, right: bool) -> None:
         line = {"length": length, "task": question.task, "depth": question.depth, "question": question.words}

@@ -110,31 +110,43 @@ class Cell(Part):
     right: int
 
 
-class LengthScore(Part):
-    """All depths of one length together; `low` and `high` are the 95 % Wilson interval of right / n."""
+class Score(Part):
+    """The tasks that count, all depths together."""
 
     length: int
+    texts: int
     n: int
     right: int
-    low: float
-    high: float
+
+
+class LengthScore(Score):
+    """`kept_low` and `kept_high` are the interval of right / n divided by that of the short text."""
+
+    kept_low: float
+    kept_high: float
     verdict: Verdict
 
 
 class TaskScore(Part):
-    """`base` is the score in the shortest text, `threshold` the part of it that a longer one must keep. `why_not` is
-    set where the base is too low to say anything about length."""
+    """In the short text. It counts where it was done better than by `chance`, taking any fact of its kind."""
 
     task: str
-    base: LengthScore
-    threshold: float
-    longer: list[LengthScore]
-    why_not: str | None
+    n: int
+    right: int
+    chance: float
+    counts: bool
 
 
 class EffectivePart(Part):
-    cells: list[Cell]
+    """`base` is the score in the short text. Each of `longer` was asked about up to `max_texts` texts, until it kept
+    `threshold` of that or did not."""
+
+    threshold: float
+    max_texts: int
     tasks: list[TaskScore]
+    base: Score
+    longer: list[LengthScore]
+    cells: list[Cell]
 
 
 class OverlongPrompt(Part):
@@ -172,8 +184,10 @@ class OverflowPart(Part):
 
 
 class ContextPart(Part):
-    """`reuses_prefixes` is whether a second question on one text was answered without reading the text again."""
+    """`seed` is that of the texts and their facts. `reuses_prefixes` is whether a second question on one text was
+    answered without reading the text again."""
 
+    seed: int
     ladder: Ladder
     memory: MemoryPart | None
     latency: LatencyPart | None

@@ -18,7 +18,8 @@ from bench.transport.http import HttpTransport
 
 TIMED_TOKENS = 16
 """Of the answer to a timed prompt: enough for the time between them."""
-ANSWER_TOKENS = 24
+ANSWER_TOKENS = 56
+"""Two steps in whole sentences; most answers end before."""
 CALIBRATION = ((4, False), (44, False), (4, True))
 """Sentences, and whether facts are hidden among them."""
 REFUSALS = (400, 413, 422)
@@ -39,14 +40,16 @@ class PromptCut(BenchError):
 
 
 class Reader:
-    """Every text opens with words that no cache has seen. `run` tells the runs apart."""
+    """Every text opens with words that no cache has seen. `run` tells the runs apart; the rest of the texts depends on
+    `seed`."""
 
-    def __init__(self, base_url: str, model: str, kind: Kind, run: str, api_key: str | None = None) -> None:
+    def __init__(self, base_url: str, model: str, kind: Kind, run: str, seed: int, api_key: str | None = None) -> None:
         """Create it within an event loop, and close it."""
         self._extra = {} if kind == "url" else {"ignore_eos": True}
         self._plain = PlainClient(base_url, model, api_key)
         self._streaming = Client(HttpTransport(base_url, api_key), model=model, workload=Workload(), extra=self._extra)
         self._run = run
+        self._seed = seed
         self._texts = 0
         self._ruler: Ruler | None = None
         self._longest = ("", 0)
@@ -84,9 +87,9 @@ class Reader:
         return counts[-1][1] / (perf_counter_ns() - started) * 1e9
 
     def haystack(self, tokens: int, number: int) -> Haystack:
-        """The same facts in the same places in every run, and other ones for each `number`."""
+        """The same facts in the same places at every length, and other ones for each `number`."""
         sentences = self.ruler.sentences(tokens, facts=True)
-        return haystack(sentences, nonce=self._nonce(), seed=f"{tokens}/{number}")
+        return haystack(sentences, nonce=self._nonce(), seed=f"{self._seed}/{number}")
 
     def plain(self, sentences: int) -> str:
         return self._text(sentences, facts=False)

@@ -1,91 +1,107 @@
 """How well a model answers from texts of each length, against its own answers from a short one.
 
-A length counts while its score is at least THRESHOLD of the short text's (NoLiMa's effective length, arXiv 2502.05167):
-what a model cannot do in a short text either says nothing about length.
+The tasks are scored together, as RULER and NoLiMa average over theirs, and each has as many questions. To the interval
+all questions are alike, which makes it a little too wide where the tasks differ. A task that the model cannot do in a
+short text either says nothing about length and does not count.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
-from bench.context.haystack import DEPTHS, TASKS, Question
-from bench.context.parts import Cell, EffectivePart, LengthScore, TaskScore, Verdict
-from bench.context.sequential import judge
+from bench.context.haystack import CHANCE, DEPTHS, TASKS, Question
+from bench.context.parts import Cell, EffectivePart, LengthScore, Score, TaskScore, Verdict
+from bench.context.sequential import THRESHOLD, Share, judge, kept
 from bench.stats import wilson
-
-THRESHOLD = 0.85
-MIN_BASE = 0.6
-"""A task that the model gets right less often than this in a short text is not asked about in longer ones: to tell 85 %
-of a half from a half takes some hundred questions, and of less more."""
 
 
 class Scores:
-    """`most` bounds the questions of one task at one length."""
+    """`base_length` is that of the short text, `max_texts` the most of one length."""
 
-    def __init__(self, base_length: int, most: int) -> None:
+    def __init__(self, base_length: int, max_texts: int) -> None:
         self._base = base_length
-        self._most = most
+        self._max_texts = max_texts
+        self._texts: Counter[int] = Counter()
         self._asked: Counter[tuple[str, int, int]] = Counter()
         self._right: Counter[tuple[str, int, int]] = Counter()
 
-    def add(self, length: int, question: Question, *, right: bool) -> None:
-        key = (question.task, length, question.depth)
-        self._asked[key] += 1
-        self._right[key] += right
+    def add_text(self, length: int, answers: Iterable[tuple[Question, bool]]) -> None:
+        """Every question of one text, and whether it was answered rightly."""
+        self._texts[length] += 1
+        for question, right in answers:
+            key = (question.task, length, question.depth)
+            self._asked[key] += 1
+            self._right[key] += right
 
-    def is_open(self, task: str, length: int) -> bool:
-        """Whether another block of questions (one on each depth) can still tell something."""
-        n, _ = self._count(task, length)
-        if n + len(DEPTHS) > self._most:
+    def tasks_at(self, length: int) -> list[str]:
+        """What is worth asking there."""
+        return [task for task in TASKS if length == self._base or self._counts(task)]
+
+    def is_open(self, length: int) -> bool:
+        """Whether another text of that length can still tell something: beyond a length that fails none can."""
+        if self._texts[length] >= self._max_texts:
             return False
         if length == self._base:
             return True
-        return self._why_not(task) is None and self._verdict(task, length) == "unresolved"
+        shorter = [other for other in self._longer() if other < length]
+        failed = any(self._verdict(other) == "fails" for other in shorter)
+        return length in self._longer() and self._verdict(length) == "unresolved" and not failed
 
     def part(self) -> EffectivePart | None:
         """None where nothing was asked yet."""
-        lengths = sorted({length for _, length, _ in self._asked})
-        if not lengths or lengths[0] != self._base:
+        if not self._texts:
             return None
         cells = [
             Cell(task=task, length=length, depth=depth, n=self._asked[key], right=self._right[key])
             for task in TASKS
-            for length in lengths
+            for length in sorted(self._texts)
             for depth in DEPTHS
             if (key := (task, length, depth)) in self._asked
         ]
-        return EffectivePart(cells=cells, tasks=[self._task(task, lengths[1:]) for task in TASKS])
-
-    def _task(self, task: str, longer: list[int]) -> TaskScore:
-        asked = [length for length in longer if self._count(task, length)[0]]
-        return TaskScore(
-            task=task,
-            base=self._score(task, self._base),
-            threshold=self._threshold(task),
-            longer=[self._score(task, length) for length in asked],
-            why_not=self._why_not(task),
+        right, n = self._share(self._base)
+        return EffectivePart(
+            threshold=THRESHOLD,
+            max_texts=self._max_texts,
+            tasks=[self._task(task) for task in TASKS],
+            base=Score(length=self._base, texts=self._texts[self._base], n=n, right=right),
+            longer=[self._score(length) for length in self._longer()],
+            cells=cells,
         )
 
-    def _score(self, task: str, length: int) -> LengthScore:
-        n, right = self._count(task, length)
-        low, high = wilson(right, n)
-        verdict = self._verdict(task, length)
-        return LengthScore(length=length, n=n, right=right, low=low, high=high, verdict=verdict)
+    def _longer(self) -> list[int]:
+        """Of which something was asked."""
+        return sorted(length for length in self._texts if length != self._base and self._share(length)[1])
 
-    def _verdict(self, task: str, length: int) -> Verdict:
-        n, right = self._count(task, length)
-        return judge(right, n, self._threshold(task))
+    def _score(self, length: int) -> LengthScore:
+        right, n = share = self._share(length)
+        low, high = kept(share, self._share(self._base), self._max_texts)
+        return LengthScore(
+            length=length,
+            texts=self._texts[length],
+            n=n,
+            right=right,
+            kept_low=low,
+            kept_high=high,
+            verdict=self._verdict(length),
+        )
 
-    def _threshold(self, task: str) -> float:
-        n, right = self._count(task, self._base)
-        return THRESHOLD * right / n if n else 0.0
+    def _verdict(self, length: int) -> Verdict:
+        return judge(self._share(length), self._share(self._base), self._max_texts)
 
-    def _why_not(self, task: str) -> str | None:
-        n, right = self._count(task, self._base)
-        if n and right < MIN_BASE * n:
-            return f"{right} of {n} right in a text of {self._base} tokens: too few to tell what length does to it"
-        return None
+    def _task(self, task: str) -> TaskScore:
+        right, n = self._count(task, self._base)
+        return TaskScore(task=task, n=n, right=right, chance=CHANCE, counts=self._counts(task))
 
-    def _count(self, task: str, length: int) -> tuple[int, int]:
+    def _counts(self, task: str) -> bool:
+        """A lower bound above chance is all that is asked of a task: how much it falls is for the interval to tell."""
+        return wilson(*self._count(task, self._base))[0] > CHANCE
+
+    def _share(self, length: int) -> Share:
+        """Of the tasks that count."""
+        counts = [self._count(task, length) for task in TASKS if self._counts(task)]
+        return sum(right for right, _ in counts), sum(n for _, n in counts)
+
+    def _count(self, task: str, length: int) -> Share:
         keys = [(task, length, depth) for depth in DEPTHS]
-        return sum(self._asked[key] for key in keys), sum(self._right[key] for key in keys)
+        return sum(self._right[key] for key in keys), sum(self._asked[key] for key in keys)

@@ -6,11 +6,19 @@ from collections.abc import Iterator
 
 from bench.context.latency import value_at
 from bench.context.parts import ContextPart, EffectivePart, Fit, LatencyPart, MemoryPart, OverflowPart, TaskScore
-from bench.report.blocks import Block, Finding, Notes, Section, Table, Text, number
+from bench.report.blocks import Block, Definitions, Finding, Notes, Section, Table, Term, Text, number
 from bench.report.figures import BarPlot, HeatMap, Limit, LinePlot, Series
 from bench.result import Result
 
 LEVELS = {"advertised": "L0", "configured": "L1", "memory": "L2", "latency": "L3", "effective": "L4"}
+MEANINGS = {
+    "advertised": "the model was trained for",
+    "configured": "the server takes",
+    "memory": "fits into memory",
+    "latency": "is answered in time (SLO)",
+    "effective": "the model still makes use of",
+}
+KEPT = "kept of its score"
 FIT_POINTS = 40
 FATES = {
     "refused": "refused, as it should be",
@@ -33,7 +41,7 @@ def sections(result: Result) -> Iterator[Section]:
     if part.latency:
         yield Section("Latency", tuple(_latency(part.latency)))
     if part.effective:
-        yield Section("What the model makes of its context", tuple(_effective(part.effective)))
+        yield Section("What the model makes of its context", tuple(_effective(part.effective, part.seed)))
     if part.overflow:
         yield Section("More than fits", (_overflow(part.overflow),))
 
@@ -47,10 +55,14 @@ def _ladder(part: ContextPart) -> Iterator[Block]:
     ladder = part.ladder
     yield Text(f"Usable: {ladder.verdict}.")
     rows = [
-        (f"{LEVELS[name]} {name}", _tokens(limit.tokens, at_least=limit.at_least))
+        (
+            f"{LEVELS[name]} {name}: {MEANINGS[name]}",
+            _tokens(limit.tokens, at_least=limit.at_least),
+            "binds" if name == ladder.binding else "-",
+        )
         for name, limit in ladder.limits.items()
     ]
-    yield Table(("limit", "tokens"), tuple(rows))
+    yield Table(("limit: the longest prompt that ...", "tokens", "usable"), tuple(rows))
     yield Notes(tuple(f"{name}: {limit.why}" for name, limit in ladder.limits.items()))
     if part.reuses_prefixes is not None:
         reused = "without reading it again" if part.reuses_prefixes else "by reading it again: it keeps no prefixes"
@@ -60,7 +72,7 @@ def _ladder(part: ContextPart) -> Iterator[Block]:
         "The usable context is the shortest bar. A limit that was not met reaches at least as far as was tried.",
         "tokens",
         tuple(f"{LEVELS[name]} {name}" for name in ladder.limits),
-        {"tokens": tuple(None if (t := limit.tokens) is None else float(t) for limit in ladder.limits.values())},
+        {"limit": tuple(None if (t := limit.tokens) is None else float(t) for limit in ladder.limits.values())},
     )
 
 
@@ -143,24 +155,40 @@ def _timing_plot(part: LatencyPart, title: str, y_label: str, fit: Fit | None, n
     return LinePlot(title, caption, "prompt (tokens)", y_label, (points, *fitted), limits)
 
 
-def _effective(part: EffectivePart) -> Iterator[Block]:
-    for task in part.tasks:
-        yield Text(_task_words(task))
-    rows = [
-        (task.task, f"{s.length:,}", f"{s.right}/{s.n}", f"{s.low:.2f} to {s.high:.2f}", s.verdict)
-        for task in part.tasks
-        for s in task.longer
-    ]
-    if rows:
-        yield Table(("task", "tokens", "right", "95 % interval", "verdict"), tuple(rows))
+def _effective(part: EffectivePart, seed: int) -> Iterator[Block]:
+    base = part.base
+    yield Text(
+        f"Numbers are hidden in texts of each length (--seed {seed}) and asked for, the same ones at every length. "
+        f"What the model cannot do in the shortest text, of {base.length:,} tokens, does not count."
+    )
+    yield Table(
+        ("task in the shortest text", "right", "chance", "counts"),
+        tuple((t.task, f"{t.right}/{t.n}", f"{t.chance:.0%}", "yes" if t.counts else "no") for t in part.tasks),
+    )
+    if base.n:
+        yield Text(
+            f"A longer text holds where the model keeps {part.threshold:.0%} of its {base.right}/{base.n} and fails "
+            "where it does not; with that inside the interval it is unresolved, and more texts (--texts) would tell."
+        )
+        yield Table(
+            ("tokens", "right", KEPT, "verdict"),
+            tuple(
+                (f"{s.length:,}", f"{s.right}/{s.n}", f"{s.kept_low:.0%} to {s.kept_high:.0%}", s.verdict)
+                for s in part.longer
+            ),
+        )
+        yield Definitions((Term(KEPT, _kept_formula(part)),))
+    else:
+        yield Text("The model can do none of it even there, so there is nothing that a longer text could take away.")
     yield from (_heat_map(part, task) for task in part.tasks)
 
 
-def _task_words(task: TaskScore) -> str:
-    base = f"{task.task}: {task.base.right} of {task.base.n} right in a text of {task.base.length:,} tokens"
-    if task.why_not:
-        return f"{base}, too few to tell what length does to them."
-    return f"{base}; a longer text holds while the interval of its score lies above {task.threshold:.2f}, 85 % of that."
+def _kept_formula(part: EffectivePart) -> str:
+    return (
+        f"(right / asked) / (right / asked in the shortest text), all tasks that count together; 95 % interval of a "
+        f"ratio from Wilson's of both (MOVER-R), for looks after each of up to {part.max_texts} texts (Pocock); "
+        f"effective while {part.threshold:.0%} is kept, after NoLiMa (arXiv 2502.05167)"
+    )
 
 
 def _heat_map(part: EffectivePart, task: TaskScore) -> HeatMap:
