@@ -14,6 +14,7 @@ import uvicorn
 from core.config.folder import ModelsFolder
 from core.config.model import ModelConfig
 from core.errors import InvalidRequest
+from core.llama.threads import Threads
 from core.runners.text import Limits, TextRunner
 from core.service import Service
 from handlers.asgi import create_app
@@ -90,6 +91,7 @@ class SlowDecoder(FakeDecoder):
 
     def __init__(self, **options: int) -> None:
         super().__init__(**options)
+        self.threads = Threads(2, 2, governed=True, name="fake")
         self.gate = threading.Event()
         self.gate.set()
 

@@ -113,7 +113,7 @@ class LlamaContext:
         self._batch = lib.llama_batch_init(settings.max_batch, 0, 1)
         self._samplers: dict[Sequence, Sampler] = {}
         governed = not model.is_offloaded
-        self._threads = Threads(settings.threads, settings.threads_batch, governed=governed, name=model.path.name)
+        self.threads = Threads(settings.threads, settings.threads_batch, governed=governed, name=model.path.name)
 
     @property
     def pieces(self) -> list[bytes]:
@@ -168,12 +168,12 @@ class LlamaContext:
             return self._sample(batch)
 
     def _compute(self, rows: int) -> None:
-        threads = self._threads.of(rows)
+        threads = self.threads.of(rows)
         lib.llama_set_n_threads(self._handle, threads, threads)
         started = time.perf_counter()
         if status := lib.llama_decode(self._handle, self._batch):
             raise DecodeFailed(f"llama_decode returned {status} for a batch of {rows} tokens")
-        self._threads.observe(rows, time.perf_counter() - started)
+        self.threads.observe(rows, time.perf_counter() - started)
 
     def _fill(self, batch: Batch) -> None:
         raw = self._batch
