@@ -49,14 +49,12 @@ MAX_SEQUENCES = 256
 
 Compat = Literal["strict"]
 Profile = Literal["current", "v2.8"]
+NotNegative = Annotated[Int, Field(ge=0)]
+InsideFolder = Annotated[str, AfterValidator(require_inside)]
 CacheType = Annotated[
     Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "iq4_nl"] | None, BeforeValidator(to_word)
 ]
 """Those that llama.cpp's own programs take."""
-
-NotNegative = Annotated[Int, Field(ge=0)]
-InsideFolder = Annotated[str, AfterValidator(require_inside)]
-
 
 _OPTIONS = {"parallel": "slots", "n_parallel": "slots", "swa_full": "swa_full"}
 """LocalAI's options that are keys here."""
