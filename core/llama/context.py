@@ -37,7 +37,7 @@ FLASH_ATTENTION = {
 CACHE_TYPE_NUMBERS = {name.lower(): number for number, (name, *_) in TENSOR_TYPES.items() if name in CACHE_TYPES}
 """Of keys and values: the YAML's name -> ggml's number."""
 
-LAYOUT_FREE = {"num_cells", "max_batch", "micro_batch", "max_outputs", "threads", "threads_batch", "rope"}
+LAYOUT_FREE = {"num_cells", "max_batch", "micro_batch", "max_outputs", "threads", "threads_batch"}
 """Settings that saved cells do not depend on."""
 
 
@@ -48,9 +48,8 @@ class ContextSettings:
     A KV cache of `num_cells` cells serves `num_seqs` sequence ids: `unified` from one pool, otherwise each has
     `num_cells / num_seqs` of its own. A batch has at most `max_batch` rows, of which `micro_batch` are computed in one
     pass. `threads` compute single-row batches, `threads_batch` larger ones. `flash_attention` is a key of
-    FLASH_ATTENTION, the cache's types are keys of
-    CACHE_TYPE_NUMBERS; without `swa_full` layers with a sliding window keep little more
-    than that. `max_outputs` rows of a batch may want logits, one for each sequence if that is None.
+    FLASH_ATTENTION, the cache's types are keys of CACHE_TYPE_NUMBERS. Without `swa_full` layers with a sliding window
+    keep little more than that. `max_outputs` rows of a batch may want logits, one for each sequence if that is None.
     """
 
     num_cells: int
@@ -76,7 +75,8 @@ class ContextSettings:
         one empty, and refuses ("n_stream mismatch") what has another number of them than the context that reads it.
         """
         free = {*LAYOUT_FREE, "num_seqs"} if self.unified else LAYOUT_FREE
-        return build() | {key: value for key, value in vars(self).items() if key not in free} | asdict(self.rope)
+        settings = vars(self) | asdict(self.rope)
+        return build() | {key: value for key, value in settings.items() if key not in free and key != "rope"}
 
 
 def open_context(model: LlamaModel, settings: ContextSettings) -> int:

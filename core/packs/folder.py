@@ -64,8 +64,7 @@ class Pack:
         except StoreError as error:
             logger.warning("%s", error.message)
             return False
-        if self._is_same(header):
-            self._checked = checked
+        self._checked = checked if self._is_same(header) else None
         return self.is_ready
 
     def read(self) -> bytearray | None:
