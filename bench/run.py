@@ -27,6 +27,7 @@ from bench.stages import AnyStage, Closed
 from bench.summary import ratios, summarise
 from bench.targets.make import Target
 from bench.token_fit import USUAL, TokenFit, fit_tokens
+from bench.turns import rotated
 from bench.workload import Prompt, PromptSource
 
 WARMUP_TOKENS = 8
@@ -70,7 +71,7 @@ class Run:
             self.complete = True
 
     async def _measure(self, entry: AnyLoad, number: int) -> None:
-        targets = _rotated(self._targets, number)
+        targets = rotated(self._targets, number)
         if isinstance(entry, Search):
             for target in targets:
                 await self._search(target, entry, number)
@@ -155,9 +156,3 @@ class Run:
         )
         builds = doubts_of_builds(result.environment.llama_cpp_features, self._scenario.targets)
         return result.model_copy(update={"validity": [*result.validity, *builds]})
-
-
-def _rotated(targets: Sequence[Target], number: int) -> list[Target]:
-    """Each round begins with another target, so that none always runs on the machine the last one left."""
-    start = number % len(targets)
-    return [*targets[start:], *targets[:start]]

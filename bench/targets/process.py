@@ -60,7 +60,7 @@ class ChildProcess:
 
     def check_alive(self) -> None:
         if self._process.returncode is not None:
-            raise BenchError(f"{self.name} ended with status {self._process.returncode}:\n{self._last_words()}")
+            raise BenchError(f"{self.name} ended with status {self._process.returncode}:\n{self.last_words()}")
 
     async def ask(self, line: str) -> str:
         """Send one line, wait for one line."""
@@ -96,5 +96,6 @@ class ChildProcess:
             except TimeoutError:
                 continue
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
+        """The end of its log."""
         return self._log.read_text(errors="replace")[-2000:].strip() or f"(nothing in {self._log.name})"
