@@ -11,7 +11,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from bench.deployment import Deployment
-from bench.doubts.machine import doubts_of_builds
 from bench.errors import BenchError
 from bench.load.arrivals import arrivals
 from bench.load.curves import curves
@@ -143,16 +142,14 @@ class Run:
     def result(self, deployment: Deployment | None) -> Result:
         """The summary so far. Hashes the weights, so not while anything is measured."""
         stages = summarise(self._samples, self._scenario, self._session.calibration)
-        result = self._session.result(
+        return self._session.result(
             complete=self.complete,
             model_name=self._scenario.model,
             deployment=deployment,
             scenario=ScenarioText(hash=self._scenario.hash, text=self._scenario),
-            targets=list(self._scenario.targets),
+            targets=self._scenario.targets,
             stages=stages,
             ratios=ratios(stages, self._scenario),
             curves=list(curves(stages, self._samples, self._scenario)),
             searches=self._searches,
         )
-        builds = doubts_of_builds(result.environment.llama_cpp_features, self._scenario.targets)
-        return result.model_copy(update={"validity": [*result.validity, *builds]})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.cold.result import ColdSeries
+from bench.cold.result import ColdPart, ColdSeries
 from bench.doubts.machine import doubts_of_machine
 from bench.result import Flag
 
@@ -12,6 +12,15 @@ COLD_SHARE, WARM_SHARE = 0.05, 0.95
 """Of the weights in the page cache: at most, at least."""
 PACKED_SHARE = 0.5
 """Of the prompt's tokens, below which its prefix came from no pack."""
+
+
+def doubts_of_part(part: ColdPart) -> Iterator[Flag]:
+    """Each once: of the machine over all starts, of a series with its name."""
+    yield from doubts_of_machine([start.host for series in part.series for start in series.starts])
+    for series in part.series:
+        place = f"{series.model} on {series.target}, {series.page_cache} page cache, {series.prompt}"
+        for flag in (*_of_page_cache(series), *_of_prefix(series)):
+            yield flag.model_copy(update={"text": f"{place}: {flag.text}"})
 
 
 def doubts_of(series: ColdSeries) -> Iterator[Flag]:

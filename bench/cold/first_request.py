@@ -23,7 +23,7 @@ OUTPUT_TOKENS = 8
 @dataclass(frozen=True)
 class FirstRequest:
     """`num_tokens` of a user's message, by the usual count; what the server counted is in the result. With a `prefix`
-    of the model's YAML before them: known as it stands there, or unknown behind a word that nobody has seen."""
+    of the model's YAML before them: known as it stands there, or new behind a word that nobody has seen."""
 
     num_tokens: int
     embeds: bool = False
@@ -32,8 +32,7 @@ class FirstRequest:
 
     @property
     def name(self) -> str:
-        asked = f"{self.num_tokens} tokens"
-        return f"{self.knows_prefix} prefix + {asked}" if self.knows_prefix else asked
+        return f"{self.knows_prefix} prefix" if self.knows_prefix else f"{self.num_tokens} tokens"
 
     @property
     def workload(self) -> Workload:
@@ -49,7 +48,7 @@ class FirstRequest:
             return [asked]
         if self.prefix is None:
             return asked
-        before = f"{mark}: " if self.knows_prefix == "unknown" else ""
+        before = f"{mark}: " if self.knows_prefix == "new" else ""
         if self.prefix.text:
             return f"{before}{self.prefix.text} {asked}"
         return _conversation(self.prefix, before, asked)
@@ -66,7 +65,7 @@ def _conversation(prefix: Prefix, before: str, asked: str) -> list[Message]:
 
 
 def first_requests(config: ModelConfig, lengths: Sequence[int]) -> Iterator[FirstRequest]:
-    """One of each length; and the shortest after the first prefix of the YAML, known and unknown."""
+    """One of each length; and the shortest after the first prefix of the YAML, known and new."""
     embeds = choose_backend(config) != "llama-text"
     yield from (FirstRequest(length, embeds) for length in lengths)
     prefix = next((prefix for prefix in config.prefixes if prefix.text or prefix.messages), None)

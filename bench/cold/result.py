@@ -10,8 +10,8 @@ from bench.sample import HostUse
 from bench.stats import Distribution
 
 PageCache = Literal["warm", "cold"]
-Knowledge = Literal["known", "unknown"]
-"""Whether a prompt begins as a prefix of the model's YAML does, of which there may be a pack."""
+Knowledge = Literal["known", "new"]
+"""A prompt begins as a prefix of the model's YAML, of which there may be a pack; or with the same behind a new word."""
 
 
 class ColdStart(BaseModel, frozen=True):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from bench.cold.doubts import doubts_of
+from bench.cold.doubts import doubts_of_part
 from bench.cold.measure import ColdRun
 from bench.cold.result import ColdPart, PageCache
 from bench.cold.variant import KINDS, make_variants
@@ -27,8 +27,8 @@ is ready, and has answered: the first token of a text model, the first vector of
 ledger of phases stands beside it, and what that cannot see. All kinds of start take turns, round after round. Ctrl-C
 keeps what was measured. The last line on standard output is a JSON object.
 
-A model whose YAML has `prefixes:` is also asked behind the first of them, known and unknown: what a pack is worth at a
-cold start (`warmfn pack MODEL` makes it)."""
+A model whose YAML has `prefixes:` is also asked with the first of them before its prompt, as it stands there and behind
+a new word: what a pack is worth at a cold start (`warmfn pack MODEL` makes it)."""
 
 
 def add_command(commands: Commands) -> None:
@@ -64,11 +64,12 @@ def add_command(commands: Commands) -> None:
 
 
 def _cold(args: argparse.Namespace) -> int:
-    lengths = args.prompt_tokens or [PROMPT_TOKENS]
+    lengths = sorted(set(args.prompt_tokens or [PROMPT_TOKENS]))
     if min(lengths) < SHORTEST_PROMPT or args.rounds < 1:
         raise BenchError(f"--prompt-tokens must be at least {SHORTEST_PROMPT}, and --rounds at least 1")
     caches = get_args(PageCache) if args.page_cache == "both" else (args.page_cache,)
-    variants = list(make_variants(args.models, args.model, args.target or KINDS[:1], caches, lengths))
+    models, targets = dict.fromkeys(args.model), dict.fromkeys(args.target or KINDS[:1])
+    variants = list(make_variants(args.models, [*models], [*targets], caches, lengths))
     out = out_folder(args.out, "cold")
     session = Session("cold", "cold start")
     with progress_bar() as progress:
@@ -87,9 +88,10 @@ def _cold(args: argparse.Namespace) -> int:
             part = run.part()
             result = session.result(
                 complete=run.complete,
-                model_name=", ".join(dict.fromkeys(args.model)),
-                deployment=_deployment(args.models, args.model),
-                validity=[flag for series in part.series for flag in doubts_of(series)],
+                model_name=", ".join(models),
+                deployment=_deployment(args.models, [*models]),
+                validity=list(doubts_of_part(part)),
+                targets=list(dict.fromkeys(variant.server.spec for variant in variants)),
                 cold=part,
             )
             write(result, out)
@@ -105,7 +107,7 @@ async def _measure(run: ColdRun, session: Session, out: Path) -> None:
 def _deployment(models: Path, names: Sequence[str]) -> Deployment | None:
     """Of the one model that was started, if its YAML tells all of it."""
     config = read_config(models, names[0])
-    is_known = len(set(names)) == 1 and config.context_size and config.slots
+    is_known = len(names) == 1 and config.context_size and config.slots
     return read_deployment(models, names[0]) if is_known else None
 
 

@@ -10,27 +10,32 @@ from bench.cold.phases import PARTS, taken_apart, unseen
 from bench.cold.result import ColdPart, ColdSeries, ColdStart, Imports
 from bench.report.blocks import Block, Definitions, Finding, Notes, Section, Table, Term, Text, number
 from bench.report.figures import BarPlot
-from bench.result import Flag, Result
+from bench.result import Result
 
-HEADERS = (
-    "start", "listening s", "ready s", "first answer s", "least", "most", "again ms", "tokens in", "cached", "n",
-)  # fmt: skip
+HEADERS = ("start", "page cache", "listens s", "ready s", "first answer s", "range s", "again ms", "cached", "n")
+RESPECTS = ("target", "page_cache", "prompt")
 MOMENTS = ("asked", "ready")
 SHOWN_PACKAGES = 12
 TERMS = (
-    Term("listening", "from the start of the command until a connection is taken; median of the starts."),
+    Term("listens", "from the start of the command until a connection is taken; median of the starts."),
     Term("ready", "the same until the server says that its model is loaded, asked every 20 ms."),
     Term(
         "first answer",
-        "the same until the first token of a request that is sent then, or until the first vector. Least and most are"
-        " of single starts.",
+        "the same until the first token of a request that is sent then, or until the first vector. The range is that of"
+        " single starts.",
     ),
     Term("again", "what a second request of the same kind takes then, from sending it to its first token or vector."),
-    Term("cached", "prompt tokens of the first request that the server did not have to compute."),
+    Term("cached", "prompt tokens of the first request that the server did not have to compute, and all of them."),
     Term(
         "page cache",
-        "warm: the weights, and packs, were read before the start. cold: the kernel was told to drop them from memory;"
-        " Python and libraries stay there. A virtual machine's host may still have them in its own.",
+        "the share of the weights, and packs, that lay in it before the start, as mincore tells; median of the starts."
+        " Before a warm start they are read; before a cold one the kernel is told to drop them (POSIX_FADV_DONTNEED),"
+        " while Python and libraries stay. A virtual machine's host may still have them in a cache of its own.",
+    ),
+    Term(
+        "known prefix",
+        "the prompt begins as the first of the YAML's prefixes does, of which there may be a pack, and goes on with the"
+        " shortest of the other prompts. New prefix: the same behind a word that nobody has seen.",
     ),
     Term(
         "not in the ledger",
@@ -43,9 +48,17 @@ TERMS = (
 
 
 def findings(result: Result) -> Iterator[Finding]:
-    if result.cold:
-        for one in result.cold.series:
-            yield Finding(f"First answer, {_name(one, result.cold)}", f"{_first(one) / 1e3:.2f} s after the command")
+    """Of the first kind of prompt, and what a known prefix is worth."""
+    part = result.cold
+    for one in part.series if part else ():
+        assert part is not None, "it has a series"
+        where = ", ".join((*_who(one, part), f"{one.page_cache} page cache"))
+        base = _twin(one, "prompt", part.series)
+        if base is None:
+            yield Finding(f"First answer, {where}", f"{_first(one) / 1e3:.2f} s after the command ({one.prompt})")
+        elif one.prefix == "known":
+            ratio = _first(one) / _first(base)
+            yield Finding(f"Known prefix, {where}", f"{ratio:.2f} times as long as {base.prompt}")
 
 
 def sections(result: Result) -> Iterator[Section]:
@@ -59,22 +72,26 @@ def sections(result: Result) -> Iterator[Section]:
 
 
 def _starts(part: ColdPart) -> Iterator[Block]:
-    doubts = [list(doubts_of(one)) for one in part.series]
-    doubted = frozenset(index for index, found in enumerate(doubts) if found)
+    doubted = frozenset(place for place, one in enumerate(part.series) if any(doubts_of(one)))
     yield Table(HEADERS, tuple(_row(one, part) for one in part.series), doubted)
-    yield Notes((*_ratios(part), *_doubts(part, doubts)))
+    if ratios := tuple(_ratios(part)):
+        yield Text("The time to the first answer, compared:")
+        yield Notes(ratios)
     yield Definitions(TERMS)
 
 
 def _row(series: ColdSeries, part: ColdPart) -> tuple[str, ...]:
-    first = [start.first_ms for start in series.starts]
-    seconds = (_median(series, "listening_ms"), _median(series, "ready_ms"), median(first), min(first), max(first))
-    tokens = (_median(series, "prompt_tokens"), _median(series, "cached_tokens"))
+    first = [start.first_ms / 1e3 for start in series.starts]
+    moments = (_median(series, field) for field in ("listening_ms", "ready_ms", "first_ms"))
+    cached, tokens = _median(series, "cached_tokens"), _median(series, "prompt_tokens")
+    share = _median(series, "cached")
     return (
         _name(series, part),
-        *(number(value and value / 1e3, 2) for value in seconds),
+        "n/a" if share is None else f"{share:.0%}",
+        *(number(moment and moment / 1e3, 2) for moment in moments),
+        f"{min(first):.2f}-{max(first):.2f}",
         number(_median(series, "again_ms"), 0),
-        *(number(value, 0) for value in tokens),
+        f"{number(cached, 0)}/{number(tokens, 0)}",
         str(len(series.starts)),
     )
 
@@ -89,24 +106,31 @@ def _first(series: ColdSeries) -> float:
 
 
 def _name(series: ColdSeries, part: ColdPart) -> str:
-    """What tells it from the others."""
-    several = {series.model: {one.model for one in part.series}, series.target: {one.target for one in part.series}}
-    told = [name for name, all_names in several.items() if len(all_names) > 1]
-    return ", ".join((*told, f"{series.page_cache} page cache", series.prompt))
+    return ", ".join((*_who(series, part), f"{series.page_cache}: {series.prompt}"))
+
+
+def _who(series: ColdSeries, part: ColdPart) -> Iterator[str]:
+    """Model and target, where there are several."""
+    for field in ("model", "target"):
+        if len({getattr(one, field) for one in part.series}) > 1:
+            yield getattr(series, field)
 
 
 def _ratios(part: ColdPart) -> Iterator[str]:
-    """Of each with the first that has the same model: what a longer prompt, a cold page cache, another server do."""
+    """What one difference does: another server, a cold page cache, another prompt."""
     for one in part.series:
-        base = next(other for other in part.series if other.model == one.model)
-        if one is not base:
-            ratio = _first(one) / _first(base)
-            yield f"{_name(one, part)} / {_name(base, part)}: {ratio:.2f} times the time to the first answer"
+        for field in RESPECTS:
+            if twin := _twin(one, field, part.series):
+                ratio = _first(one) / _first(twin)
+                yield f"{_name(one, part)} / {_name(twin, part)}: {ratio:.2f}"
 
 
-def _doubts(part: ColdPart, doubts: Sequence[Sequence[Flag]]) -> Iterator[str]:
-    for one, flags in zip(part.series, doubts, strict=True):
-        yield from (f"{flag.severity}: {_name(one, part)}: {flag.text}" for flag in flags)
+def _twin(one: ColdSeries, field: str, series: Sequence[ColdSeries]) -> ColdSeries | None:
+    """The series that differs in this field only, in which it is as the model's first one."""
+    base = next(other for other in series if other.model == one.model)
+    wanted = {name: getattr(one, name) for name in ("model", *RESPECTS)} | {field: getattr(base, field)}
+    found = (other for other in series if all(getattr(other, name) == value for name, value in wanted.items()))
+    return next((other for other in found if other is not one), None)
 
 
 def _typical(series: ColdSeries) -> ColdStart:
@@ -120,9 +144,9 @@ def _phases(part: ColdPart) -> Iterator[Block]:
     yield BarPlot(
         "From the command to the first answer",
         "Of each kind the start with the median time. What a server tells of its phases, and what it cannot see.",
-        "s",
+        "ms",
         tuple(_name(one, part) for one in part.series),
-        {name: tuple(ms if (ms := parts[name]) is None else ms / 1e3 for parts in typical) for name in PARTS},
+        {name: tuple(parts[name] for parts in typical) for name in PARTS},
     )
     told = [one for one in part.series if one.starts[0].ledger is not None]
     for model in dict.fromkeys(one.model for one in told):
@@ -132,7 +156,7 @@ def _phases(part: ColdPart) -> Iterator[Block]:
 
 def _ledger(series: Sequence[ColdSeries], part: ColdPart) -> Table:
     columns = [_medians([{**(start.ledger or {}), **unseen(start)} for start in one.starts]) for one in series]
-    names = dict.fromkeys(name for column in columns for name in column)
+    names = dict.fromkeys(name for column in sorted(columns, key=len, reverse=True) for name in column)
     rows = tuple((_phase(name), *(number(column.get(name)) for column in columns)) for name in names)
     return Table(("phase", *(_name(one, part) for one in series)), rows)
 
