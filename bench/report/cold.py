@@ -12,7 +12,7 @@ from bench.report.blocks import Block, Definitions, Finding, Notes, Section, Tab
 from bench.report.figures import BarPlot
 from bench.result import Result
 
-HEADERS = ("start", "page cache", "listens s", "ready s", "first answer s", "range s", "again ms", "cached", "n")
+HEADERS = ("start", "page cache", "listens s", "ready s", "first s", "range s", "again ms", "cached")
 RESPECTS = ("target", "page_cache", "prompt")
 MOMENTS = ("asked", "ready")
 SHOWN_PACKAGES = 12
@@ -20,7 +20,7 @@ TERMS = (
     Term("listens", "from the start of the command until a connection is taken; median of the starts."),
     Term("ready", "the same until the server says that its model is loaded, asked every 20 ms."),
     Term(
-        "first answer",
+        "first",
         "the same until the first token of a request that is sent then, or until the first vector. The range is that of"
         " single starts.",
     ),
@@ -39,7 +39,7 @@ TERMS = (
     ),
     Term(
         "not in the ledger",
-        "first answer - the sum of the server's phases: the process's beginning, what lies between phases, the wait"
+        "first - the sum of the server's phases: the process's beginning, what lies between phases, the wait"
         " until ready is seen, the way of the request. Without a ledger all until the request is sent.",
     ),
     Term("packs", "reading prefix packs back, which the warm-up does and is not counted there."),
@@ -65,7 +65,7 @@ def sections(result: Result) -> Iterator[Section]:
     part = result.cold
     if part is None or not part.series:
         return
-    yield Section("Cold starts", tuple(_starts(part)))
+    yield Section(f"Cold starts, {part.rounds} of each kind", tuple(_starts(part)))
     yield Section("Where the time goes", tuple(_phases(part)))
     if part.imports:
         yield Section("Imports", [block for one in part.imports for block in _imports(one)], folded=True)
@@ -75,7 +75,7 @@ def _starts(part: ColdPart) -> Iterator[Block]:
     doubted = frozenset(place for place, one in enumerate(part.series) if any(doubts_of(one)))
     yield Table(HEADERS, tuple(_row(one, part) for one in part.series), doubted)
     if ratios := tuple(_ratios(part)):
-        yield Text("The time to the first answer, compared:")
+        yield Text("The time to the first token or vector, compared:")
         yield Notes(ratios)
     yield Definitions(TERMS)
 
@@ -83,16 +83,15 @@ def _starts(part: ColdPart) -> Iterator[Block]:
 def _row(series: ColdSeries, part: ColdPart) -> tuple[str, ...]:
     first = [start.first_ms / 1e3 for start in series.starts]
     moments = (_median(series, field) for field in ("listening_ms", "ready_ms", "first_ms"))
-    cached, tokens = _median(series, "cached_tokens"), _median(series, "prompt_tokens")
-    share = _median(series, "cached")
+    share, cached = _median(series, "cached"), _median(series, "cached_tokens")
+    tokens = number(_median(series, "prompt_tokens"), 0)
     return (
         _name(series, part),
         "n/a" if share is None else f"{share:.0%}",
         *(number(moment and moment / 1e3, 2) for moment in moments),
         f"{min(first):.2f}-{max(first):.2f}",
         number(_median(series, "again_ms"), 0),
-        f"{number(cached, 0)}/{number(tokens, 0)}",
-        str(len(series.starts)),
+        "n/a" if cached is None else f"{cached:,.0f}/{tokens}",
     )
 
 
@@ -150,7 +149,10 @@ def _phases(part: ColdPart) -> Iterator[Block]:
     )
     told = [one for one in part.series if one.starts[0].ledger is not None]
     for model in dict.fromkeys(one.model for one in told):
-        yield Text(f"The server's own ledger, {model}: medians in milliseconds, and below them what it does not see.")
+        yield Text(
+            f"The server's own ledger, {model}: medians in milliseconds, and below them what it does not see. It counts"
+            " from the process's beginning, which Linux tells to within 10 ms."
+        )
         yield _ledger([one for one in told if one.model == model], part)
 
 
