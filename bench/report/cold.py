@@ -49,9 +49,9 @@ TERMS = (
 
 def findings(result: Result) -> Iterator[Finding]:
     """Of the first kind of prompt, and what a known prefix is worth."""
-    part = result.cold
-    for one in part.series if part else ():
-        assert part is not None, "it has a series"
+    if (part := result.cold) is None:
+        return
+    for one in part.series:
         where = ", ".join((*_who(one, part), f"{one.page_cache} page cache"))
         base = _twin(one, "prompt", part.series)
         if base is None:
@@ -96,8 +96,8 @@ def _row(series: ColdSeries, part: ColdPart) -> tuple[str, ...]:
 
 
 def _median(series: ColdSeries, field: str) -> float | None:
-    values = [getattr(start, field) for start in series.starts]
-    return median(value for value in values if value is not None) if any(v is not None for v in values) else None
+    values = [value for start in series.starts if (value := getattr(start, field)) is not None]
+    return median(values) if values else None
 
 
 def _first(series: ColdSeries) -> float:
@@ -157,15 +157,24 @@ def _phases(part: ColdPart) -> Iterator[Block]:
 
 
 def _ledger(series: Sequence[ColdSeries], part: ColdPart) -> Table:
-    columns = [_medians([{**(start.ledger or {}), **unseen(start)} for start in one.starts]) for one in series]
-    names = dict.fromkeys(name for column in sorted(columns, key=len, reverse=True) for name in column)
-    rows = tuple((_phase(name), *(number(column.get(name)) for column in columns)) for name in names)
+    told = [_medians([start.ledger or {} for start in one.starts]) for one in series]
+    lost = [_medians([unseen(start) for start in one.starts]) for one in series]
+    rows = tuple(
+        (_phase(name), *(number(column.get(name)) for column in columns))
+        for columns in (told, lost)
+        for name in _names(columns)
+    )
     return Table(("phase", *(_name(one, part) for one in series)), rows)
 
 
 def _medians(ledgers: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """In the order of the phases, what the ledger cannot see at the end."""
-    return {name: median(ledger[name] for ledger in ledgers if name in ledger) for name in ledgers[0]}
+    """Of each phase, over the starts that had it."""
+    return {name: median(ledger[name] for ledger in ledgers if name in ledger) for name in _names(ledgers)}
+
+
+def _names(ledgers: Sequence[Mapping[str, float]]) -> list[str]:
+    """All phases that occur, in the order of the ledger with the most."""
+    return list(dict.fromkeys(name for ledger in sorted(ledgers, key=len, reverse=True) for name in ledger))
 
 
 def _phase(name: str) -> str:

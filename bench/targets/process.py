@@ -85,7 +85,16 @@ class ChildProcess:
         return await self._process.stdout.readline()
 
     async def stop(self) -> None:
-        """Ask politely, then insist. Safe to call for a process that has ended."""
+        """Ask politely, then insist. Safe to call for a process that has ended. Who is cancelled meanwhile still waits
+        for its end, so that none is left behind."""
+        ending = asyncio.create_task(self._end())
+        try:
+            await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            await ending
+            raise
+
+    async def _end(self) -> None:
         for request in (signal.SIGTERM, signal.SIGKILL):
             if self._process.returncode is None:
                 with suppress(ProcessLookupError):  # it ended, and the loop does not know yet
