@@ -10,6 +10,7 @@ import argparse
 from bench.commands import (
     advise,
     calibrate,
+    cold,
     compare,
     context,
     cost,
@@ -22,7 +23,7 @@ from bench.commands import (
     run,
 )
 
-COMMANDS = (run, load, context, micro, limits, plan, cost, advise, calibrate, report, compare, import_)
+COMMANDS = (run, load, context, cold, micro, limits, plan, cost, advise, calibrate, report, compare, import_)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

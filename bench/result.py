@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
 
 from bench.calibrate.calibration import Calibration
+from bench.cold.result import ColdPart
 from bench.context.parts import ContextPart
 from bench.cost.result import CostPart
 from bench.deployment import Deployment
@@ -183,6 +184,7 @@ class Result(Frozen):
     roofline: Roofline | None = None
     plan: Plan | None = None
     context: ContextPart | None = None
+    cold: ColdPart | None = None
     micro: Micro | None = None
     limits: LimitsPart | None = None
     cost: CostPart | None = None

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from bench.record import RequestRecord
 from bench.report import (
     calibration,
+    cold,
     context,
     cost,
     embeddings,
@@ -29,6 +30,7 @@ from bench.result import Result
 FINDINGS: tuple[Callable[[Result], Iterator[Finding]], ...] = (
     verdict.findings,
     context.findings,
+    cold.findings,
     limits.findings,
     cost.findings,
 )
@@ -39,6 +41,7 @@ PARTS: tuple[Callable[[Result], Iterator[Section]], ...] = (
     stages.sections,
     embeddings.sections,
     context.sections,
+    cold.sections,
     roofline.sections,
     plan.sections,
     micro.sections,

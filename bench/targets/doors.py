@@ -72,7 +72,7 @@ class ProgramDoor:
         self._log = log
 
     async def open(self) -> HttpTransport:
-        port = _free_port()
+        port = free_port()
         command, environ = self._program.command(port), self._program.environ
         self.process = await ChildProcess.start(self._name, command, self._log, environ=environ)
         await self._wait_until_ready(f"http://127.0.0.1:{port}{self._program.ready}")
@@ -113,7 +113,7 @@ async def _problem(url: str, api_key: str | None) -> str | None:
         return f"{type(error).__name__}: {error}"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -69,10 +69,11 @@ def _door(spec: TargetSpec, model: str, models: Path, deployment: Deployment | N
         return UrlDoor(spec)
     if spec.kind == "in-process":
         return PipeDoor(spec, programs.our_environment(models, model), log)
-    return ProgramDoor(spec, _program(spec, model, models, deployment), log)
+    return ProgramDoor(spec, program_of(spec, model, models, deployment), log)
 
 
-def _program(spec: TargetSpec, model: str, models: Path, deployment: Deployment | None) -> ServerProgram:
+def program_of(spec: TargetSpec, model: str, models: Path, deployment: Deployment | None) -> ServerProgram:
+    """Of a kind that is started here and listens. Foreign ones need a deployment."""
     if spec.kind == "ours":
         return programs.ours(models, model)
     if spec.kind == "functions":
