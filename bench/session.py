@@ -42,11 +42,13 @@ class Session:
         complete: bool,
         model_name: str | None = None,
         deployment: Deployment | None = None,
+        weights: Path | None = None,
         validity: list[Flag] | None = None,
         **parts: Any,
     ) -> Result:
-        """`parts` are the fields of `Result` that this command fills. Hashes the weights, so not while anything is
-        measured."""
+        """`parts` are the fields of `Result` that this command fills. Hashes the weights, the deployment's if none are
+        given, so not while anything is measured."""
+        measured = weights or (Path(deployment.weights) if deployment else None)
         doubts = [*doubts_of_client(self.calibration), *(validity or [])]
         return Result(
             id=self.id,
@@ -57,7 +59,7 @@ class Session:
             complete=complete,
             environment=read_environment(),
             host_load=Load(loadavg_before=self._loadavg, loadavg_after=os.getloadavg()),
-            model=_model_file(Path(deployment.weights)) if deployment else None,
+            model=_model_file(measured) if measured else None,
             server_config=deployment and dataclasses.replace(deployment, weights=Path(deployment.weights).name),
             calibration=self.calibration,
             validity=doubts if complete else [INCOMPLETE, *doubts],

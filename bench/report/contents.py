@@ -16,6 +16,8 @@ from bench.report import (
     load,
     micro,
     plan,
+    quants,
+    quants_verdict,
     requests,
     roofline,
     stages,
@@ -30,6 +32,7 @@ FINDINGS: tuple[Callable[[Result], Iterator[Finding]], ...] = (
     verdict.findings,
     context.findings,
     limits.findings,
+    quants_verdict.findings,
     cost.findings,
 )
 PARTS: tuple[Callable[[Result], Iterator[Section]], ...] = (
@@ -41,6 +44,7 @@ PARTS: tuple[Callable[[Result], Iterator[Section]], ...] = (
     context.sections,
     roofline.sections,
     plan.sections,
+    quants.sections,
     micro.sections,
     limits.sections,
     cost.sections,
