@@ -22,7 +22,8 @@ from bench.quants.result import QuantForm, QuantsPart
 from bench.quants.source import mixture
 from bench.report.figures import LinePlot
 from bench.report.quants import sections
-from bench.result import read_result
+from bench.report.quants_verdict import findings
+from bench.result import Result, read_result
 from bench.roofline.peaks import Peaks
 from core.errors import CoreError, StoreError
 from core.gguf import read_header
@@ -74,6 +75,35 @@ def test_the_best_is_the_fastest_without_measurable_loss() -> None:
     assert best_lossless([ORIGINAL, form("b", 30, 30, 30, loss=0.3)]) == "F16"
 
 
+def test_the_verdict_gives_each_form_its_reason() -> None:
+    slow_kernels = form("slow", 16, 16, 16, loss=0.4).model_copy(update={"fast_share": 0.2})
+    forms = [
+        ORIGINAL,
+        form("exact", 20, 20, 20, loss=0.005),
+        form("lossy", 30, 30, 30, loss=0.3),
+        form("unclear", 19, 22, 22, loss=0.1),
+        slow_kernels,
+    ]
+    part = QuantsPart(
+        **{"sequences": 8, "prompt": 256, "cells": 512, "threads": 1, "kv_cache_bytes": 1, "peaks": PEAKS},
+        fast_types=["Q8_0"],
+        forms=forms,
+        not_made={"odd": "no reason"},
+        best=best_lossless(forms),
+        line=pareto_line(forms),
+    )
+    found = list(findings(Result.model_construct(quants=part)))
+    words = {finding.label: finding.words for finding in found}
+    assert found[0].label == "exact"
+    assert words["exact"].startswith("pays: 2.00 times as fast as the original")
+    assert words["F16, the original"] == "the reference"
+    assert words["lossy"].startswith("one sequence 3.00 times as fast, at a loss: KL 0.300 nats")
+    assert "faster in only 2 of 3 rounds than exact" in words["unclear"]
+    assert "no faster than with lossy" in words["slow"]
+    assert "only 20 % of its weights have fast kernels" in words["slow"]
+    assert words["odd"] == "was not made: no reason"
+
+
 def test_a_table_that_is_only_looked_up_is_no_part_of_the_mixture(tmp_path: Path) -> None:
     header = read_header(write_tiny_llama(tmp_path / "tiny.gguf"))
     assert mixture(header) == {"F16": 1.0}
@@ -92,8 +122,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """ALL_SPEEDS instead of measured ones, a short text, an idle host, and temporary folders to look into; what was timed,
-    in its order."""
+    """ALL_SPEEDS instead of measured ones, a short text, an idle host, and a look at temporary folders; gives what was
+    timed, in its order."""
     timed: list[str] = []
 
     def round_of(job: Job) -> Round:
@@ -138,7 +168,7 @@ def test_all_forms_take_turns_and_are_read_against_the_original(
     output = capsys.readouterr().out
     told = json.loads(output.splitlines()[-1])
     assert (told["best"], told["line"]) == (part.best, part.line)
-    assert "Q4_K_M: does not pay: no faster than" in output
+    assert "Q4_K_M: does not pay: one sequence is no faster than with Q8_0" in output
     assert not list((tmp_path / "tmp").iterdir()), "the forms were temporary"
     blocks = [block for section in sections(read_result(tmp_path / "out")) for block in section.blocks]
     [plot] = [block for block in blocks if isinstance(block, LinePlot)]

@@ -19,19 +19,20 @@ TERMS = (
     Term("decode tok/s", "sequences x (tokens - 1) / time from the first token to the last; the median of the rounds."),
     Term("spread", "(largest - smallest) / median of the rounds, the widest of the three rates."),
     Term(
-        "KL divergence",
-        "mean over the tokens of a text of KL(p || q) = sum over the vocabulary of p ln(p / q), p the original's"
-        " probabilities of the next token, q the form's; in nats, ± standard error.",
+        "KL",
+        "KL divergence from the original: mean over the tokens of a text of sum over the vocabulary of p ln(p / q), p"
+        " the original's probabilities of the next token, q the form's; in nats, ± standard error.",
     ),
     Term("perplexity", "exp(mean of -ln q(token that follows)), ± perplexity x standard error of the mean."),
     Term(
-        "change of perplexity",
-        "perplexity / that of the original - 1, its standard error from pairs: both read the same tokens.",
+        "change",
+        "perplexity / that of the original - 1; its standard error from pairs: both read the same tokens.",
     ),
-    Term("same top token", "share of tokens after which both find the same next one the likeliest."),
+    Term("same top", "share of tokens after which both find the same next one the likeliest."),
     Term(
-        "measurable loss",
-        f"KL divergence above {MAX_DIVERGENCE} nats, or perplexity more than two standard errors above the original's.",
+        "loss",
+        f"yes where KL is above {MAX_DIVERGENCE} nats, or perplexity more than two standard errors above the"
+        " original's.",
     ),
     Term(
         "Pareto line",
@@ -68,6 +69,7 @@ def sections(result: Result) -> Iterator[Section]:
 def _overview(part: QuantsPart) -> Iterator[Block]:
     yield _table(part)
     yield Text(_reference(part.original))
+    yield Notes(tuple(_method(part)))
     if part.line:
         yield _figure(part, part.line)
     if part.best is None:
@@ -75,8 +77,8 @@ def _overview(part: QuantsPart) -> Iterator[Block]:
 
 
 def _table(part: QuantsPart) -> Table:
-    headers = ("form", "file MB", "prefill tok/s", "decode tok/s", f"{part.sequences} sequences", "KL divergence")
-    return Table((*headers, "same top token"), tuple(_row(part, form) for form in part.forms))
+    headers = ("form", "MB", "prefill tok/s", "decode tok/s", f"{part.sequences} sequences", "KL, nats", "same top")
+    return Table(headers, tuple(_row(part, form) for form in part.forms))
 
 
 def _row(part: QuantsPart, form: QuantForm) -> tuple[str, ...]:
@@ -86,7 +88,7 @@ def _row(part: QuantsPart, form: QuantForm) -> tuple[str, ...]:
         _name(part, form),
         _megabytes(form.file_bytes),
         *map(number, speeds),
-        *((f"{quality.divergence:.4f}", f"{quality.same_top:.1%}") if quality else _unmeasured(part, form, 2)),
+        *((f"{quality.divergence:.4f}", _percent(quality.same_top, 1)) if quality else _unmeasured(part, form, 2)),
     )
 
 
@@ -95,7 +97,8 @@ def _name(part: QuantsPart, form: QuantForm) -> str:
 
 
 def _unmeasured(part: QuantsPart, form: QuantForm, count: int) -> tuple[str, ...]:
-    return ("reference" if form is part.original else "n/a",) * count
+    """What the original has not, since it is what others are held against."""
+    return ("reference", *["-"] * (count - 1)) if form is part.original else ("n/a",) * count
 
 
 def _reference(original: QuantForm) -> str:
@@ -106,6 +109,14 @@ def _reference(original: QuantForm) -> str:
         " here and does not come back. No form made of it is better; larger ones are at most faster. Give an F16 file"
         " to see the whole loss."
     )
+
+
+def _method(part: QuantsPart) -> Iterator[str]:
+    yield (
+        f"{part.prompt} tokens read, then one sequence generated, then {part.sequences} at once;"
+        f" {len(part.original.rounds)} rounds in which all take turns; threads: {part.threads}"
+    )
+    yield "a model of the folder is switched to one of these by `warmfn optimize MODEL --to TYPE --apply`"
 
 
 def _figure(part: QuantsPart, line: list[str]) -> LinePlot:
@@ -151,8 +162,8 @@ def _speed(part: QuantsPart) -> Table:
             (
                 _name(part, form),
                 *(number(ratio, 2) for ratio in ratios),
-                "n/a" if spread is None else f"{spread:.0%}",
-                "n/a" if form.mbu is None else f"{form.mbu:.0%}",
+                _percent(spread),
+                _percent(form.mbu),
             )
         )
     return Table(
@@ -162,7 +173,7 @@ def _speed(part: QuantsPart) -> Table:
 
 def _quality(part: QuantsPart) -> Table:
     rows = [_quality_row(part, form) for form in part.forms]
-    headers = ("form", "perplexity", "change of perplexity", "KL divergence", "same top token", "measurable loss")
+    headers = ("form", "perplexity", "change", "KL, nats", "same top", "loss")
     return Table(headers, tuple(rows))
 
 
@@ -176,10 +187,10 @@ def _quality_row(part: QuantsPart, form: QuantForm) -> tuple[str, ...]:
     return (
         form.quant,
         f"{quality.perplexity:.2f} ± {quality.perplexity_error:.2f}",
-        f"{100 * quality.change:+.2f} ± {100 * quality.log_ratio_error:.2f} %",
+        f"{100 * quality.change:+.1f} ± {100 * quality.log_ratio_error:.1f} %",
         f"{quality.divergence:.4f} ± {quality.divergence_error:.4f}",
-        f"{quality.same_top:.1%}",
-        "no" if quality.is_lossless else "yes",
+        _percent(quality.same_top, 1),
+        "none" if quality.is_lossless else "yes",
     )
 
 
@@ -212,8 +223,8 @@ def _makeup(part: QuantsPart) -> Table:
     rows = tuple(
         (
             _name(part, form),
-            ", ".join(f"{type} {share:.0%}" for type, share in form.mixture.items()),
-            "n/a" if form.fast_share is None else f"{form.fast_share:.0%}",
+            ", ".join(f"{type} {_percent(share)}" for type, share in form.mixture.items()),
+            _percent(form.fast_share),
         )
         for form in part.forms
     )
@@ -233,6 +244,10 @@ def _kernels(part: QuantsPart) -> Iterator[str]:
                 f"{form.quant} is mostly {largest} here: {named} needs rows of a multiple of 256 values, and llama.cpp"
                 " takes another type for the others"
             )
+
+
+def _percent(share: float | None, digits: int = 0) -> str:
+    return "n/a" if share is None else f"{100 * share:.{digits}f} %"
 
 
 def _megabytes(count: int) -> str:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from statistics import median
 
-from bench.quants.choice import divergence, gains, is_faster
+from bench.quants.choice import divergence, gains, is_faster, round_gains
 from bench.quants.result import QuantForm, QuantsPart
 from bench.report.blocks import Finding
 from bench.result import Result
+from core.optimize import MIN_GAIN
 
 MOSTLY = 0.9
 """Of the weights: a form of which fewer have fast kernels is slowed down by the others."""
 
 
 def findings(result: Result) -> Iterator[Finding]:
-    """One of each form, once all is measured."""
+    """One of each form, once all is measured; the best comes first."""
     part = result.quants
     if part is None or part.best is None:
         return
-    for form in part.forms:
+    for form in sorted(part.forms, key=lambda form: form.quant != part.best):
         yield _finding(part, form)
     yield from (Finding(type, f"was not made: {reason}") for type, reason in part.not_made.items())
 
@@ -26,8 +28,9 @@ def findings(result: Result) -> Iterator[Finding]:
 def _finding(part: QuantsPart, form: QuantForm) -> Finding:
     ratios, quality = gains(form, part.original), form.quality
     if ratios is None or quality is None:
-        only = "; nothing is faster without measurable loss" if part.best == form.quant else ""
-        return Finding(f"{form.quant}, the original", f"the reference{only}", "good" if only else None)
+        is_best = part.best == form.quant
+        words = "keep it: nothing else is faster without measurable loss" if is_best else "the reference"
+        return Finding(f"{form.quant}, the original", words, "good" if is_best else None)
     prefill, single, batch, all_three = (f"{ratio:.2f}" for ratio in ratios)
     if form.quant == part.best:
         each = f"prompts {prefill}, one sequence {single}, {part.sequences} sequences {batch}"
@@ -44,16 +47,22 @@ def _finding(part: QuantsPart, form: QuantForm) -> Finding:
 def _loss(form: QuantForm) -> str:
     quality = form.quality
     assert quality
-    return f"KL divergence {quality.divergence:.3f} nats, same top token {quality.same_top:.0%}"
+    return f"KL {quality.divergence:.3f} nats, same top token in {100 * quality.same_top:.0f} %"
 
 
 def _why_not(part: QuantsPart, form: QuantForm) -> str:
-    """Some form of the line is closer to the original and no slower."""
+    """Some form of the line is closer to the original and not clearly slower."""
     by_name = {each.quant: each for each in part.forms}
     rivals = [by_name[name] for name in part.line or [] if divergence(by_name[name]) <= divergence(form)]
     rival = next(rival for rival in reversed(rivals) if not is_faster(form, rival))
-    words = f"no faster than {rival.quant} in one sequence, which is closer to the original"
+    ratios = round_gains(form, rival)
+    wins = sum(ratio > 1 for ratio in ratios)
+    is_close = wins and median(ratios) >= MIN_GAIN
+    words = (
+        f"faster in only {wins} of {len(ratios)} rounds than " if is_close else "one sequence is no faster than with "
+    )
+    words += "the original" if rival is part.original else f"{rival.quant}, which is closer to the original"
     if form.fast_share is not None and form.fast_share < MOSTLY:
-        words += f" (only {form.fast_share:.0%} of its weights have fast kernels here)"
+        words += f" (only {100 * form.fast_share:.0f} % of its weights have fast kernels here)"
     saved = rival.file_bytes - form.file_bytes
     return words + (f"; {saved / 1e6:.0f} MB smaller" if saved > 0 else "")
