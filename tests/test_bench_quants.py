@@ -97,9 +97,9 @@ def test_the_verdict_gives_each_form_its_reason() -> None:
     assert found[0].label == "exact"
     assert words["exact"].startswith("pays: 2.00 times as fast as the original")
     assert words["F16, the original"] == "the reference"
-    assert words["lossy"].startswith("one sequence 3.00 times as fast, at a loss: KL 0.300 nats")
-    assert "faster in only 2 of 3 rounds than exact" in words["unclear"]
-    assert "no faster than with lossy" in words["slow"]
+    assert words["lossy"].startswith("faster: 3.00 times the original in one sequence; loses: KL 0.300 nats")
+    assert "faster than exact, which is closer to the original, in only 2 of 3 rounds" in words["unclear"]
+    assert "lossy, which is closer to the original, is no slower" in words["slow"]
     assert "only 20 % of its weights have fast kernels" in words["slow"]
     assert words["odd"] == "was not made: no reason"
 
@@ -168,7 +168,7 @@ def test_all_forms_take_turns_and_are_read_against_the_original(
     output = capsys.readouterr().out
     told = json.loads(output.splitlines()[-1])
     assert (told["best"], told["line"]) == (part.best, part.line)
-    assert "Q4_K_M: does not pay: one sequence is no faster than with Q8_0" in output
+    assert "Q4_K_M: does not pay: Q8_0, which is closer to the original, is no slower" in output
     assert not list((tmp_path / "tmp").iterdir()), "the forms were temporary"
     blocks = [block for section in sections(read_result(tmp_path / "out")) for block in section.blocks]
     [plot] = [block for block in blocks if isinstance(block, LinePlot)]

@@ -9,6 +9,7 @@ from bench.quants.choice import divergence, gains, is_faster, round_gains
 from bench.quants.result import QuantForm, QuantsPart
 from bench.report.blocks import Finding
 from bench.result import Result
+from core.llama.measures import Quality
 from core.optimize import MIN_GAIN
 
 MOSTLY = 0.9
@@ -26,28 +27,23 @@ def findings(result: Result) -> Iterator[Finding]:
 
 
 def _finding(part: QuantsPart, form: QuantForm) -> Finding:
-    ratios, quality = gains(form, part.original), form.quality
+    ratios, quality, is_best = gains(form, part.original), form.quality, form.quant == part.best
     if ratios is None or quality is None:
-        is_best = part.best == form.quant
         words = "keep it: nothing else is faster without measurable loss" if is_best else "the reference"
         return Finding(f"{form.quant}, the original", words, "good" if is_best else None)
     prefill, single, batch, all_three = (f"{ratio:.2f}" for ratio in ratios)
-    if form.quant == part.best:
+    loss = "no measurable loss" if quality.is_lossless else _loss(quality)
+    if is_best:
         each = f"prompts {prefill}, one sequence {single}, {part.sequences} sequences {batch}"
-        return Finding(
-            form.quant, f"pays: {all_three} times as fast as the original ({each}), no measurable loss", "good"
-        )
-    loss = "no measurable loss" if quality.is_lossless else f"at a loss: {_loss(form)}"
+        return Finding(form.quant, f"pays: {all_three} times as fast as the original ({each}), {loss}", "good")
     if form.quant in (part.line or ()):
-        words = f"one sequence {single} times as fast, {loss}"
-        return Finding(form.quant, words, None if quality.is_lossless else "doubtful")
+        state = None if quality.is_lossless else "doubtful"
+        return Finding(form.quant, f"faster: {single} times the original in one sequence; {loss}", state)
     return Finding(form.quant, f"does not pay: {_why_not(part, form)}; {loss}")
 
 
-def _loss(form: QuantForm) -> str:
-    quality = form.quality
-    assert quality
-    return f"KL {quality.divergence:.3f} nats, same top token in {100 * quality.same_top:.0f} %"
+def _loss(quality: Quality) -> str:
+    return f"loses: KL {quality.divergence:.3f} nats, same top token in {100 * quality.same_top:.0f} %"
 
 
 def _why_not(part: QuantsPart, form: QuantForm) -> str:
@@ -55,14 +51,13 @@ def _why_not(part: QuantsPart, form: QuantForm) -> str:
     by_name = {each.quant: each for each in part.forms}
     rivals = [by_name[name] for name in part.line or [] if divergence(by_name[name]) <= divergence(form)]
     rival = next(rival for rival in reversed(rivals) if not is_faster(form, rival))
+    name = "the original" if rival is part.original else f"{rival.quant}, which is closer to the original,"
     ratios = round_gains(form, rival)
-    wins = sum(ratio > 1 for ratio in ratios)
-    is_close = wins and median(ratios) >= MIN_GAIN
-    words = (
-        f"faster in only {wins} of {len(ratios)} rounds than " if is_close else "one sequence is no faster than with "
-    )
-    words += "the original" if rival is part.original else f"{rival.quant}, which is closer to the original"
+    if median(ratios) >= MIN_GAIN:
+        words = f"faster than {name} in only {sum(ratio > 1 for ratio in ratios)} of {len(ratios)} rounds"
+    else:
+        words = f"{name} is no slower in one sequence"
     if form.fast_share is not None and form.fast_share < MOSTLY:
         words += f" (only {100 * form.fast_share:.0f} % of its weights have fast kernels here)"
     saved = rival.file_bytes - form.file_bytes
-    return words + (f"; {saved / 1e6:.0f} MB smaller" if saved > 0 else "")
+    return words + (f", though {saved / 1e6:.0f} MB larger" if saved > 0 else "")

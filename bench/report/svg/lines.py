@@ -71,7 +71,13 @@ def _series(plot: LinePlot, series: Series, place: int, x: Scale, y: Scale, shif
                 yield from _whisker(series, i, point[0], y, faded)
                 yield mark(*point, place, f"mark {faded}", _tip(plot, series, i))
                 if series.labels:
-                    yield words(series.labels[i], point[0] + 6, point[1] - 6)
+                    yield _label(series.labels[i], *point)
+
+
+def _label(text: str, x: float, y: float) -> str:
+    """Towards the middle, so that none is cut at the edge."""
+    is_left = x < (LEFT + RIGHT) / 2
+    return words(text, x + 6 if is_left else x - 6, y - 6, "start" if is_left else "end")
 
 
 Point = tuple[float, float]
