@@ -100,7 +100,7 @@ def test_the_verdict_gives_each_form_its_reason() -> None:
     assert words["lossy"].startswith("faster: 3.00 times the original in one sequence; loses: KL 0.300 nats")
     assert "faster than exact, which is closer to the original, in only 2 of 3 rounds" in words["unclear"]
     assert "lossy, which is closer to the original, is no slower" in words["slow"]
-    assert "only 20 % of its weights have fast kernels" in words["slow"]
+    assert "only 20 % of slow's weights have fast kernels" in words["slow"]
     assert words["odd"] == "was not made: no reason"
 
 

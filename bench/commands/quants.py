@@ -39,9 +39,9 @@ def add_command(commands: Commands) -> None:
         help="speed, memory and quality of a model's quantizations here, and which one pays",
         description="Make other quantizations of one GGUF with llama.cpp's quantizer and measure each beside the "
         "original on this host: size, speed of prompts and of answers, memory, perplexity and KL divergence on a small "
-        "text. Says which pays, and why. Takes minutes for a small model, hours for a large one; Ctrl-C keeps what was "
-        "measured. Nothing in the models folder changes: to serve the faster form, run `warmfn optimize MODEL`, which "
-        "chooses by the same rule among fewer types, keeps that form and can switch the YAML to it.",
+        "text. Says which pays here, and why. Minutes for a small model, hours for a large one; Ctrl-C keeps what was "
+        "measured. This is to look and decide: nothing in the models folder changes. To serve a faster form, run "
+        "`warmfn optimize MODEL`: it tries fewer types, chooses by the same rule, and keeps what it chose.",
         epilog=f"types: {', '.join(TYPES)}",
     )
     command.add_argument("model", metavar="MODEL|FILE.gguf", help="a model of the folder, or a file")
@@ -53,7 +53,7 @@ def add_command(commands: Commands) -> None:
         type=int,
         default=8,
         metavar="N",
-        help="generated at once, where not one alone is (default: %(default)s)",
+        help="generated at once, beside one alone (default: %(default)s)",
     )
     command.add_argument(
         "--rounds",

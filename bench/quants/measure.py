@@ -32,7 +32,7 @@ OnProgress = Callable[[str, int], None]
 
 @dataclass(frozen=True)
 class Settings:
-    """`sequences` are generated at once where not one alone is."""
+    """`sequences` are generated at once, beside one alone."""
 
     sequences: int
     rounds: int

@@ -15,7 +15,7 @@ from core.llama.measures import Rates
 
 @dataclass(frozen=True)
 class Job:
-    """`sequences` are generated at once where not one alone is."""
+    """`sequences` are generated at once, beside one alone."""
 
     path: str
     sequences: int

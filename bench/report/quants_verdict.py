@@ -57,7 +57,8 @@ def _why_not(part: QuantsPart, form: QuantForm) -> str:
         words = f"faster than {name} in only {sum(ratio > 1 for ratio in ratios)} of {len(ratios)} rounds"
     else:
         words = f"{name} is no slower in one sequence"
+    if (saved := rival.file_bytes - form.file_bytes) > 0:
+        words += f", though {saved / 1e6:.0f} MB larger"
     if form.fast_share is not None and form.fast_share < MOSTLY:
-        words += f" (only {100 * form.fast_share:.0f} % of its weights have fast kernels here)"
-    saved = rival.file_bytes - form.file_bytes
-    return words + (f", though {saved / 1e6:.0f} MB larger" if saved > 0 else "")
+        words += f"; only {100 * form.fast_share:.0f} % of {form.quant}'s weights have fast kernels here"
+    return words
