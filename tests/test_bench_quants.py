@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 
 from bench import cli
 from bench.commands import quants as command
-from bench.commands.options import EXIT_INTERRUPTED
+from bench.commands.options import EXIT_INTERRUPTED, interrupted_by_sigterm
 from bench.errors import BenchError
 from bench.quants import measure, source
 from bench.quants.choice import best_lossless, is_faster, pareto_line
@@ -90,7 +92,7 @@ def test_the_verdict_gives_each_form_its_reason() -> None:
         forms=forms,
         not_made={"odd": "no reason"},
         best=best_lossless(forms),
-        line=pareto_line(forms),
+        pareto=pareto_line(forms),
     )
     found = list(findings(Result.model_construct(quants=part)))
     words = {finding.label: finding.words for finding in found}
@@ -162,12 +164,12 @@ def test_all_forms_take_turns_and_are_read_against_the_original(
     assert part.original.quality is None
     losses = {each.quant: each.quality.divergence for each in part.forms if each.quality}
     assert 0 < losses["Q8_0"] < losses["Q5_K_M"] < losses["Q4_0"]
-    assert part.line == ["F16", "Q8_0", "Q4_0"]
+    assert part.pareto == ["F16", "Q8_0", "Q4_0"]
     assert part.forms[2].mixture["Q5_K"] > 0.5
     assert part.kv_cache_bytes == 2 * 2 * (2 * 64) * 2 * 8 * 512, "layers, keys and values, width, bytes, cells"
     output = capsys.readouterr().out
     told = json.loads(output.splitlines()[-1])
-    assert (told["best"], told["line"]) == (part.best, part.line)
+    assert (told["best"], told["pareto"]) == (part.best, part.pareto)
     assert "Q4_K_M: does not pay: Q8_0, which is closer to the original, is no slower" in output
     assert not list((tmp_path / "tmp").iterdir()), "the forms were temporary"
     blocks = [block for section in sections(read_result(tmp_path / "out")) for block in section.blocks]
@@ -203,9 +205,16 @@ def test_an_interrupt_keeps_what_was_measured_and_no_file(
     assert run(tiny, "--to", "Q8_0", "--out", tmp_path / "out") == EXIT_INTERRUPTED
     part = measured(tmp_path)
     assert [len(each.rounds) for each in part.forms] == [2, 1]
-    assert (part.best, part.line) == (None, None)
+    assert (part.best, part.pareto) == (None, None)
     assert not list((tmp_path / "tmp").iterdir())
     assert "n/a" in (tmp_path / "out/report.md").read_text()
+
+
+def test_sigterm_ends_it_as_an_interrupt_does() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), interrupted_by_sigterm():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_what_cannot_be_made_is_told_and_the_others_are_measured(
@@ -221,7 +230,7 @@ def test_what_cannot_be_made_is_told_and_the_others_are_measured(
     assert run(tiny, "--to", "Q4_0,Q8_0,F16", "--out", tmp_path / "out") == 0
     part = measured(tmp_path)
     assert [each.quant for each in part.forms] == ["F16", "Q8_0"]
-    assert part.not_made == {"F16": "it is the original", "Q4_0": "tiny cannot be quantized to Q4_0: no reason"}
+    assert part.not_made == {"Q4_0": "tiny cannot be quantized to Q4_0: no reason"}
     assert "Q4_0: was not made: tiny cannot be quantized" in capsys.readouterr().out
     with pytest.raises(StoreError, match="no reason"):
         run(tiny, "--to", "Q4_0", "--out", tmp_path / "none")
@@ -249,7 +258,7 @@ def test_a_host_without_room_is_told_before_anything_is_made(
     tiny: Path, known: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(source, "available_memory", lambda: 1000)
-    with pytest.raises(BenchError, match="MiB of memory and 0 are free"):
+    with pytest.raises(BenchError, match=r"measuring takes \d+ MiB of memory and 0 are free"):
         run(tiny, "--out", tmp_path / "out")
     monkeypatch.setattr("shutil.disk_usage", lambda _: argparse.Namespace(free=1000))
     with pytest.raises(StoreError, match="no room on the disk"):

@@ -25,6 +25,7 @@ from bench.session import Session
 from core.compute import limit_openmp_spin
 from core.gguf.estimate import TYPES
 from core.host import available_cpus
+from core.store.disk import explained_disk_errors
 from handlers.commands.options import Commands, add_models_option
 
 DEFAULT_TYPES = "Q8_0,Q5_K_M,Q4_K_M,Q4_0"
@@ -77,30 +78,31 @@ def _quants(args: argparse.Namespace) -> int:
     limit_openmp_spin()
     settings = _settings(args)
     name, source = find_source(args.model, args.models)
-    types, not_made = wanted_types(source, args.to.upper().replace(" ", "").split(","))
-    with interrupted_by_sigterm(), _forms_folder(args.keep) as folder, progress_bar() as progress:
-        needed = require_space(source, types, folder)
+    types = wanted_types(source, args.to.upper().replace(" ", "").split(","))
+    with interrupted_by_sigterm(), _forms_folder(args.keep) as folder:
+        needed = require_space(source, types, folder, settings.sequences)
         out = out_folder(args.out, f"quants-{name}")
         session = Session("quants", "quantizations")
-        progress.console.print(f"{', '.join(types)} of {source.name}: {needed / 1e6:.0f} MB in {folder}", markup=False)
-        task = progress.add_task("", total=None)
+        with progress_bar() as progress:
+            progress.console.print(f"{', '.join(types)}: {needed / 1e6:.0f} MB in {folder}", markup=False)
+            task = progress.add_task("", total=None)
 
-        def on_progress(words: str, steps: int) -> None:
-            progress.update(task, description=words, advance=steps, refresh=True)
+            def on_progress(words: str, steps: int) -> None:
+                progress.update(task, description=words, advance=steps, refresh=True)
 
-        run = QuantsRun(source, types, folder, settings, measure_peaks(available_cpus()), on_progress)
-        run.not_made.update(not_made)
-        progress.update(task, total=run.num_steps)
-        try:
-            run.measure()
-        except KeyboardInterrupt:
-            progress.console.print("stopped; what was measured is kept")
-        finally:
-            result = session.result(
-                complete=run.complete, model_name=name, weights=source, validity=run.doubts, quants=run.part()
-            )
-            write(result, out)
-    show(result, out, **(result.quants.model_dump(include={"best", "line"}) if result.quants else {}))
+            run = QuantsRun(source, types, folder, settings, measure_peaks(available_cpus()), on_progress)
+            progress.update(task, total=run.num_steps)
+            try:
+                run.measure()
+            except KeyboardInterrupt:
+                progress.console.print("stopped; what was measured is kept")
+            finally:
+                part = run.part()
+                result = session.result(
+                    complete=run.complete, model_name=name, weights=source, validity=run.doubts, quants=part
+                )
+                write(result, out)
+    show(result, out, best=part.best, pareto=part.pareto)
     return exit_status(result)
 
 
@@ -115,7 +117,8 @@ def _settings(args: argparse.Namespace) -> Settings:
 @contextmanager
 def _forms_folder(keep: Path | None) -> Iterator[Path]:
     if keep:
-        keep.mkdir(parents=True, exist_ok=True)
+        with explained_disk_errors(keep):
+            keep.mkdir(parents=True, exist_ok=True)
         yield keep
     else:
         with TemporaryDirectory(prefix="warmfn-quants-") as folder:

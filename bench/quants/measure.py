@@ -15,14 +15,13 @@ from bench.limits.disturbance import disturbances, readings
 from bench.quants.choice import best_lossless, pareto_line
 from bench.quants.probe import Job, Round, measure_round
 from bench.quants.result import QuantForm, QuantsPart
-from bench.quants.source import mixture
+from bench.quants.source import cache_bytes, mixture
 from bench.result import Flag
 from bench.roofline.arithmetic import step_bytes
 from bench.roofline.peaks import Peaks
 from core.errors import StoreError
 from core.forms import form_name, make_form
 from core.gguf import GgufHeader, read_header
-from core.gguf.kv_cache import KvLayout, kv_cache_bytes
 from core.host import available_cpus
 from core.llama.measures import Quality, Rates, median_rates
 
@@ -128,13 +127,13 @@ class QuantsRun:
             prompt=PROMPT,
             cells=STREAM_CELLS,
             threads=available_cpus(),
-            kv_cache_bytes=self._kv_cache_bytes(STREAM_CELLS),
+            kv_cache_bytes=cache_bytes(self._forms[0].header, self._settings.sequences),
             peaks=self._peaks,
             fast_types=sorted(fast),
             forms=forms,
             not_made=self.not_made,
             best=best_lossless(forms) if self.complete else None,
-            line=pareto_line(forms) if self.complete else None,
+            pareto=pareto_line(forms) if self.complete else None,
         )
 
     def _form(self, form: Measuring, fast: frozenset[str]) -> QuantForm:
@@ -157,8 +156,3 @@ class QuantsRun:
 
         read = step_bytes(header, batch=1, depth=STREAM_PROMPT + TOKENS / 2)
         return read * rates.single / self._peaks.read_bytes_s
-
-    def _kv_cache_bytes(self, cells: int) -> int:
-        sequences = self._settings.sequences
-        layout = KvLayout(sequences * cells, seqs=sequences, flash_attention=False)
-        return kv_cache_bytes(self._forms[0].header, layout)

@@ -44,7 +44,7 @@ class QuantsPart(BaseModel, frozen=True):
     `sequences` at once; the KV cache of `kv_cache_bytes` has `cells` for each. `not_made` has the reason for each type
     that was wanted and is not there.
 
-    `best` is what `warmfn optimize` would choose of them: the fastest without measurable loss. `line` is the Pareto
+    `best` is what `warmfn optimize` would choose of them: the fastest without measurable loss. `pareto` is the Pareto
     line: the original, then each form that is faster at generating one sequence than all that are closer to the
     original. Both are None until all is measured."""
 
@@ -58,7 +58,7 @@ class QuantsPart(BaseModel, frozen=True):
     forms: list[QuantForm]
     not_made: dict[str, str] = {}
     best: str | None = None
-    line: list[str] | None = None
+    pareto: list[str] | None = None
 
     @property
     def original(self) -> QuantForm:

@@ -11,6 +11,7 @@ from core.config.weight_files import gguf_fault
 from core.forms import form_name, text_weights
 from core.gguf import GgufHeader, read_header
 from core.gguf.estimate import estimated_bytes
+from core.gguf.kv_cache import KvLayout, kv_cache_bytes
 from core.host import available_memory
 from core.store.disk import require_room
 
@@ -33,32 +34,40 @@ def find_source(model: str, models: Path) -> tuple[str, Path]:
     return name, path
 
 
-def wanted_types(source: Path, types: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Those that another file can be made of, and the reasons against the others. Raises CoreError for a name that is
-    no type, and where nothing is left."""
+def wanted_types(source: Path, types: list[str]) -> list[str]:
+    """Those that another file can be made of, each once. Raises CoreError for a name that is no type, and where the
+    original is all that was named."""
     header = read_header(source)
     for type in types:
         estimated_bytes(header, type)
     others = [type for type in dict.fromkeys(types) if type != header.quant]
     if not others:
         raise BenchError(f"{source.name} is {header.quant} already: give another type with --to")
-    return others, {type: "it is the original" for type in types if type not in others}
+    return others
 
 
-def require_space(source: Path, types: list[str], folder: Path) -> int:
-    """The bytes that the forms which are not in `folder` yet will take. Raises CoreError where the disk or the memory
-    has no room: quality needs the original and one form at once."""
+def require_space(source: Path, types: list[str], folder: Path, sequences: int) -> int:
+    """The bytes that the forms which are not in `folder` yet will take. Raises CoreError where they have no room there,
+    or the largest no room in memory beside the cache or, as for its quality, beside the original."""
     header = read_header(source)
     sizes = {type: estimated_bytes(header, type) for type in types}
     needed = sum(size for type, size in sizes.items() if not (folder / form_name(source, type)).exists())
     require_room(folder, needed)
-    both, free = header.weight_bytes + max(sizes.values()), available_memory()
-    if free is not None and both > free:
+    held = max(sizes.values()) + max(header.weight_bytes, cache_bytes(header, sequences))
+    free = available_memory()
+    if free is not None and held > free:
         raise BenchError(
-            f"the original and one other form take {both >> 20} MiB of memory and {free >> 20} are free: "
-            "free some, or give smaller types with --to"
+            f"measuring takes {held >> 20} MiB of memory and {free >> 20} are free: free some, or give smaller types "
+            "with --to or fewer --sequences"
         )
     return needed
+
+
+def cache_bytes(header: GgufHeader, sequences: int) -> int:
+    """Of the context that they are timed in."""
+    from core.llama.rates import STREAM_CELLS
+
+    return kv_cache_bytes(header, KvLayout(sequences * STREAM_CELLS, seqs=sequences, flash_attention=False))
 
 
 def mixture(header: GgufHeader) -> dict[str, float]:

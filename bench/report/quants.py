@@ -70,8 +70,8 @@ def _overview(part: QuantsPart) -> Iterator[Block]:
     yield _table(part)
     yield Text(_reference(part.original))
     yield Notes(tuple(_method(part)))
-    if part.line:
-        yield _figure(part, part.line)
+    if part.pareto:
+        yield _figure(part, part.pareto)
     if part.best is None:
         yield Notes(tuple(f"{type} was not made: {reason}" for type, reason in part.not_made.items()))
 

@@ -36,7 +36,7 @@ def _finding(part: QuantsPart, form: QuantForm) -> Finding:
     if is_best:
         each = f"prompts {prefill}, one sequence {single}, {part.sequences} sequences {batch}"
         return Finding(form.quant, f"pays: {all_three} times as fast as the original ({each}), {loss}", "good")
-    if form.quant in (part.line or ()):
+    if form.quant in (part.pareto or ()):
         state = None if quality.is_lossless else "doubtful"
         return Finding(form.quant, f"faster: {single} times the original in one sequence; {loss}", state)
     return Finding(form.quant, f"does not pay: {_why_not(part, form)}; {loss}")
@@ -49,7 +49,7 @@ def _loss(quality: Quality) -> str:
 def _why_not(part: QuantsPart, form: QuantForm) -> str:
     """Some form of the line is closer to the original and not clearly slower."""
     by_name = {each.quant: each for each in part.forms}
-    rivals = [by_name[name] for name in part.line or [] if divergence(by_name[name]) <= divergence(form)]
+    rivals = [by_name[name] for name in part.pareto or [] if divergence(by_name[name]) <= divergence(form)]
     rival = next(rival for rival in reversed(rivals) if not is_faster(form, rival))
     name = "the original" if rival is part.original else f"{rival.quant}, which is closer to the original,"
     ratios = round_gains(form, rival)
