@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.quants.choice import divergence, gains
+from bench.quants.choice import gains
 from bench.quants.result import QuantForm, QuantsPart
 from bench.report.blocks import Block, Definitions, Notes, Section, Table, Term, Text, number
-from bench.report.figures import Limit, LinePlot, Series
+from bench.report.quants_figure import speed_against_loss
 from bench.result import Result
 from core.gguf.estimate import TYPES
 from core.llama.measures import MAX_DIVERGENCE
@@ -71,8 +71,8 @@ def _overview(part: QuantsPart) -> Iterator[Block]:
     yield Text(_reference(part.original))
     yield Notes(tuple(_method(part)))
     if part.pareto:
-        yield _figure(part, part.pareto)
-    if part.best is None:
+        yield speed_against_loss(part, part.pareto)
+    if part.best is None and part.not_made:
         yield Notes(tuple(f"{type} was not made: {reason}" for type, reason in part.not_made.items()))
 
 
@@ -103,7 +103,7 @@ def _unmeasured(part: QuantsPart, form: QuantForm, count: int) -> tuple[str, ...
 
 def _reference(original: QuantForm) -> str:
     if original.quant in FULL_PRECISION:
-        return f"The reference is the original, {original.quant}, which is not quantized: the loss is all there is."
+        return f"The reference is the original, {original.quant}, which is not quantized: this is the whole loss."
     return (
         f"The reference is the original, {original.quant}, which is quantized itself: what it lost then is not seen"
         " here and does not come back. No form made of it is better; larger ones are at most faster. Give an F16 file"
@@ -117,40 +117,6 @@ def _method(part: QuantsPart) -> Iterator[str]:
         f" {len(part.original.rounds)} rounds in which all take turns; threads: {part.threads}"
     )
     yield "a model of the folder is switched to one of these by `warmfn optimize MODEL --to TYPE --apply`"
-
-
-def _figure(part: QuantsPart, line: list[str]) -> LinePlot:
-    """On a logarithm the original, which has no divergence from itself, has no place but a height."""
-    original = part.original.rates
-    assert original
-    measured = sorted((form for form in part.forms if form.quality), key=divergence)
-    on_line = [form for form in measured if form.quant in line]
-    others = [form for form in measured if form.quant not in line]
-    series = [_points("on the Pareto line", on_line), _points("not on it", others)]
-    if len(on_line) > 1:
-        series.append(Series("Pareto line", series[0].x, series[0].y, dashed=True))
-    return LinePlot(
-        "Speed against loss",
-        "each point is the median of the rounds, its bar their range. Up and to the left is better.",
-        "KL divergence from the original, nats",
-        "decode tok/s, one sequence",
-        tuple(one for one in series if one.x),
-        (Limit(f"{part.original.quant}, the original", original.single),),
-        log_x=True,
-    )
-
-
-def _points(name: str, forms: list[QuantForm]) -> Series:
-    rates = [[one.single for one in form.rounds] for form in forms]
-    return Series(
-        name,
-        tuple(divergence(form) for form in forms),
-        tuple(form.rates.single if form.rates else None for form in forms),
-        low=tuple(map(min, rates)),
-        high=tuple(map(max, rates)),
-        is_points=True,
-        labels=tuple(form.quant for form in forms),
-    )
 
 
 def _speed(part: QuantsPart) -> Table:
