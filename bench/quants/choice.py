@@ -11,8 +11,8 @@ from core.optimize import MIN_GAIN, Form, choose
 
 
 def best_lossless(forms: Sequence[QuantForm]) -> str:
-    """By the rule of `warmfn optimize`, which also decides where both were asked. The first of `forms` is the original;
-    all are measured."""
+    """By the rule of `warmfn optimize`, so that both say the same. The first of `forms` is the original; all are
+    measured."""
     original, *others = map(_as_form, forms)
     return choose(original, others).quant
 
