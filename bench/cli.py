@@ -19,11 +19,12 @@ from bench.commands import (
     load,
     micro,
     plan,
+    quants,
     report,
     run,
 )
 
-COMMANDS = (run, load, context, cold, micro, limits, plan, cost, advise, calibrate, report, compare, import_)
+COMMANDS = (run, load, context, cold, micro, limits, quants, plan, cost, advise, calibrate, report, compare, import_)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -21,6 +21,7 @@ from bench.limits.result import LimitsPart
 from bench.load.findings import Attainment, Curve, GoodputFound
 from bench.micro.result import Micro
 from bench.plan.result import Plan
+from bench.quants.result import QuantsPart
 from bench.roofline.result import Roofline
 from bench.sample import HostUse
 from bench.scenario import Scenario
@@ -188,6 +189,7 @@ class Result(Frozen):
     micro: Micro | None = None
     limits: LimitsPart | None = None
     cost: CostPart | None = None
+    quants: QuantsPart | None = None
     validity: list[Flag]
 
     @property

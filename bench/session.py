@@ -45,12 +45,14 @@ class Session:
         complete: bool,
         model_name: str | None = None,
         deployment: Deployment | None = None,
+        weights: Path | None = None,
         targets: Sequence[TargetSpec] = (),
         validity: list[Flag] | None = None,
         **parts: Any,
     ) -> Result:
-        """`parts` are the fields of `Result` that this command fills. Hashes the weights, so not while anything is
-        measured."""
+        """`parts` are the fields of `Result` that this command fills. Hashes the weights, the deployment's if none are
+        given, so not while anything is measured."""
+        measured = weights or (Path(deployment.weights) if deployment else None)
         environment = read_environment()
         builds = doubts_of_builds(environment.llama_cpp_features, targets)
         doubts = [*doubts_of_client(self.calibration), *(validity or []), *builds]
@@ -63,7 +65,7 @@ class Session:
             complete=complete,
             environment=environment,
             host_load=Load(loadavg_before=self._loadavg, loadavg_after=os.getloadavg()),
-            model=_model_file(Path(deployment.weights)) if deployment else None,
+            model=_model_file(measured) if measured else None,
             server_config=deployment and dataclasses.replace(deployment, weights=Path(deployment.weights).name),
             targets=list(targets),
             calibration=self.calibration,

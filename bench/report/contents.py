@@ -17,6 +17,8 @@ from bench.report import (
     load,
     micro,
     plan,
+    quants,
+    quants_verdict,
     requests,
     roofline,
     stages,
@@ -32,6 +34,7 @@ FINDINGS: tuple[Callable[[Result], Iterator[Finding]], ...] = (
     context.findings,
     cold.findings,
     limits.findings,
+    quants_verdict.findings,
     cost.findings,
 )
 PARTS: tuple[Callable[[Result], Iterator[Section]], ...] = (
@@ -44,6 +47,7 @@ PARTS: tuple[Callable[[Result], Iterator[Section]], ...] = (
     cold.sections,
     roofline.sections,
     plan.sections,
+    quants.sections,
     micro.sections,
     limits.sections,
     cost.sections,
