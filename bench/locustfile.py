@@ -102,8 +102,9 @@ class Share:
         self._is_winding_up = True
         self.pool.join(timeout=self.stage.drain)
         self.end(CUT_OFF)
-        cpu = time.process_time() - self._cpu
-        self._environment.runner.send_message(DONE, {"worker": self._number, "cpu_s": cpu})
+        runner = self._environment.runner
+        cpu = time.process_time() - self._cpu if isinstance(runner, WorkerRunner) else 0.0  # the lead sees its own
+        runner.send_message(DONE, {"worker": self._number, "cpu_s": cpu})
 
     def end(self, reason: str) -> None:
         """End what still runs: their records say why, and count."""

@@ -135,7 +135,9 @@ class Run:
         return self._fits.get(target.spec.name) or next(iter(self._fits.values()), USUAL)
 
     def _read(self, target: Target) -> Readings:
-        others = [other.cpu_seconds() for other in self._targets if other is not target]
+        """Two targets may be one server, with a model each."""
+        servers = {_server(other): other for other in self._targets if _server(other) != _server(target)}
+        others = [other.cpu_seconds() for other in servers.values()]
         known = [seconds for seconds in others if seconds is not None]
         return Readings.take(target.cpu_seconds(), sum(known) if len(known) == len(others) else None)
 
@@ -155,6 +157,10 @@ class Run:
         )
         builds = doubts_of_builds(result.environment.llama_cpp_features, self._scenario.targets)
         return result.model_copy(update={"validity": [*result.validity, *builds]})
+
+
+def _server(target: Target) -> str:
+    return target.spec.url or target.spec.name
 
 
 def _rotated(targets: Sequence[Target], number: int) -> list[Target]:
