@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from pathlib import Path
 from typing import Any
 
 from bench.commands.options import (
     add_key_option,
+    add_memory_option,
     add_out_option,
-    add_slo_option,
+    add_token_slo_option,
     exit_status,
+    memory_bytes,
     out_folder,
     progress_bar,
+    run_until_stopped,
     show,
-    until_terminated,
+    token_slo,
     write,
 )
 from bench.context.doubts import context_doubts
@@ -28,12 +30,10 @@ from bench.deployment import Deployment, read_deployment
 from bench.errors import BenchError
 from bench.result import Result
 from bench.session import Session
-from bench.slo import IN_CONVERSATION, TOKEN_LIMITS, parse_slo
 from bench.target_spec import TargetSpec
 from bench.targets.make import our_door
 from core.config.backends import choose_backend
 from core.config.folder import read_folder
-from core.host import available_memory
 from handlers.commands.options import Commands, add_models_option
 
 QUESTIONS, QUICK_QUESTIONS = 40, 15
@@ -53,8 +53,8 @@ def add_command(commands: Commands) -> None:
     add_key_option(command)
     command.add_argument("--max-length", type=int, metavar="TOKENS", help="no longer prompts (default: all that fits)")
     command.add_argument("--questions", type=int, metavar="N", help=f"most of a kind per length (default: {QUESTIONS})")
-    add_slo_option(command, TOKEN_LIMITS, default=IN_CONVERSATION)
-    command.add_argument("--memory", type=float, metavar="GIB", help="to plan for (default: what is free here)")
+    add_token_slo_option(command)
+    add_memory_option(command)
     command.add_argument("--quick", action="store_true", help=f"three lengths, {QUICK_QUESTIONS} questions")
     add_models_option(command)
     add_out_option(command)
@@ -62,7 +62,7 @@ def add_command(commands: Commands) -> None:
 
 
 def _context(args: argparse.Namespace) -> int:
-    settings, model = _settings(args), _model(args)
+    settings, model, memory = _settings(args), _model(args), memory_bytes(args)
     out = out_folder(args.out, "context")
     session = Session("context", "context limits")
     with progress_bar() as progress:
@@ -78,9 +78,7 @@ def _context(args: argparse.Namespace) -> int:
         run = ContextRun(settings, out, session.id, Watcher(on_plan, on_progress))
         try:
             on_progress("calibrating the client", 0)
-            asyncio.run(until_terminated(_measure(session, run, model, args, out)))
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            progress.console.print("stopped; what was measured is kept")
+            run_until_stopped(_measure(session, run, model, memory, out), progress)
         finally:
             result = _result(session, run, args.model, model if isinstance(model, Deployment) else None)
             write(result, out)
@@ -89,17 +87,17 @@ def _context(args: argparse.Namespace) -> int:
 
 
 async def _measure(
-    session: Session, run: ContextRun, model: Deployment | TargetSpec, args: argparse.Namespace, out: Path
+    session: Session, run: ContextRun, model: Deployment | TargetSpec, memory: int | None, out: Path
 ) -> None:
     await session.calibrate(out)
     if isinstance(model, TargetSpec):
-        await run.measure_server(str(model.url), args.model, model.api_key())
+        await run.measure_server(str(model.url), str(model.model), model.api_key())
     else:
-        await _measure_ours(run, model, args.memory, out)
+        await _measure_ours(run, model, memory, out)
 
 
-async def _measure_ours(run: ContextRun, deployment: Deployment, memory_gib: float | None, out: Path) -> None:
-    await run.measure_memory(_local_model(deployment, memory_gib), deployment.context_size)
+async def _measure_ours(run: ContextRun, deployment: Deployment, memory: int | None, out: Path) -> None:
+    await run.measure_memory(_local_model(deployment, memory), deployment.context_size)
     door = our_door(deployment, out / "server.log")
     try:
         server = await door.open()
@@ -119,7 +117,7 @@ def _result(session: Session, run: ContextRun, model: str, deployment: Deploymen
 def _model(args: argparse.Namespace) -> Deployment | TargetSpec:
     """Of the models folder, or where it is served already. Raises BenchError where it, or its key, cannot be found."""
     if args.target:
-        target = TargetSpec(name="target", kind="url", url=args.target, api_key_env=args.api_key_env)
+        target = TargetSpec(name="target", kind="url", url=args.target, model=args.model, api_key_env=args.api_key_env)
         target.api_key()
         return target
     if args.api_key_env:
@@ -131,15 +129,14 @@ def _settings(args: argparse.Namespace) -> Settings:
     questions = args.questions or (QUICK_QUESTIONS if args.quick else QUESTIONS)
     if questions < len(DEPTHS):
         raise BenchError(f"--questions {questions}: one on each of {len(DEPTHS)} depths is the least")
-    return Settings(parse_slo(args.slo, TOKEN_LIMITS), questions, args.max_length, args.quick)
+    return Settings(token_slo(args), questions, args.max_length, args.quick)
 
 
-def _local_model(deployment: Deployment, memory_gib: float | None) -> LocalModel:
+def _local_model(deployment: Deployment, budget: int | None) -> LocalModel:
     """Raises BenchError where the model has no context, or nobody knows how much memory is free."""
     config = read_folder(Path(deployment.models)).configs[deployment.name]
     if choose_backend(config) != "llama-text":
         raise BenchError(f"{deployment.name} is no text model: only those are measured by context")
-    budget = int(memory_gib * 2**30) if memory_gib else available_memory()
     if budget is None:
         raise BenchError("this host does not tell how much memory is free: say it with --memory")
     shape = shape_of(config)

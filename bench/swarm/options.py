@@ -8,7 +8,7 @@ from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
 from bench.errors import BenchError
-from bench.slo import grammar
+from bench.load.options import RATE, SIZE, WORK
 
 MOST_SPAWNED = 100
 """Users per second; locust warns above it."""
@@ -16,20 +16,13 @@ MOST_SPAWNED = 100
 
 def add_options(parser: LocustArgumentParser) -> None:
     add = parser.add_argument_group("warmfn", "what is asked of the deployment, and when").add_argument
-    add("--rate", type=float, env_var="BENCH_RATE", help="requests per second, whatever became of the earlier ones")
-    add("--ramp", env_var="BENCH_RAMP", help="FROM:TO:STEPS requests per second, each step held for --duration")
-    add("--arrivals", choices=("poisson", "constant"), default="poisson", env_var="BENCH_ARRIVALS")
-    add("--duration", env_var="BENCH_DURATION", help="as 30s or 5m; -t means the same")
-    add("--requests", type=int, env_var="BENCH_REQUESTS", help="of all users together")
-    add("--model", env_var="BENCH_MODEL", help="default: the only one that the server lists")
-    add("--kind", choices=("url", "ours", "llama-server"), default="url", env_var="BENCH_KIND")
-    add("--api-key-env", env_var="BENCH_API_KEY_ENV", help="the environment variable with the deployment's API key")
-    add("--isl", type=int, default=128, env_var="BENCH_ISL", help="tokens of each prompt, about")
-    add("--osl", type=int, default=64, env_var="BENCH_OSL", help="tokens of each answer")
-    add("--drain", env_var="BENCH_DRAIN", help="how long the last requests may take (default: 15m)")
-    add("--slo", env_var="BENCH_SLO", help=f"what counts as in time: {grammar()}")
-    add("--attain", type=float, default=0.95, env_var="BENCH_ATTAIN", help="the share that must meet --slo")
+    for option, how in (RATE | SIZE | WORK).items():
+        add(option, env_var=_variable(option), **how)
     add("--out", env_var="BENCH_OUT", help="an empty folder for the result; default: bench/results/<time>-locust")
+
+
+def _variable(option: str) -> str:
+    return "BENCH_" + option.strip("-").replace("-", "_").upper()
 
 
 def settle(environment: Environment) -> None:
