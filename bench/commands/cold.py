@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
@@ -12,7 +11,7 @@ from bench.cold.doubts import doubts_of_part
 from bench.cold.measure import ColdRun
 from bench.cold.result import ColdPart, PageCache
 from bench.cold.variant import KINDS, make_variants
-from bench.commands.options import add_out_option, exit_status, out_folder, progress_bar, show, until_terminated, write
+from bench.commands.options import add_out_option, exit_status, out_folder, progress_bar, run_until_stopped, show, write
 from bench.deployment import Deployment, read_config, read_deployment
 from bench.errors import BenchError
 from bench.prompt_spec import SHORTEST_PROMPT
@@ -81,9 +80,7 @@ def _cold(args: argparse.Namespace) -> int:
         run = ColdRun(variants, args.rounds, out, session.id, on_progress)
         progress.update(task, total=run.num_starts)
         try:
-            asyncio.run(until_terminated(_measure(run, session, out)))
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            progress.console.print("stopped; what was measured is kept")
+            run_until_stopped(_measure(run, session, out), progress)
         finally:
             part = run.part()
             result = session.result(

@@ -97,15 +97,14 @@ class QuantsRun:
         self._on_progress(f"{path.name} is there", 1)
 
     def _measure_rates(self) -> None:
-        before, used = readings(), os.times()
+        before, used = readings(), _children_seconds()
         for number in range(self._settings.rounds):
             for form in self._forms:
                 words = f"speed of {form.path.name}, round {number + 1} of {self._settings.rounds}"
                 self._on_progress(words, 0)
                 form.rounds.append(measure_round(Job(str(form.path), self._settings.sequences)))
                 self._on_progress(words, 1)
-        own = sum(os.times()[:4]) - sum(used[:4])  # the children's, too
-        self.doubts = disturbances(readings().use_since(before, client_seconds=own))
+        self.doubts = disturbances(readings().use_since(before, other_clients=_children_seconds() - used))
 
     def _measure_quality(self) -> None:
         from core.llama.perplexity import compare_files
@@ -156,3 +155,8 @@ class QuantsRun:
 
         read = step_bytes(header, batch=1, depth=STREAM_PROMPT + TOKENS / 2)
         return read * rates.single / self._peaks.read_bytes_s
+
+
+def _children_seconds() -> float:
+    """Processor time of the children that have ended."""
+    return sum(os.times()[2:4])

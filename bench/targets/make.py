@@ -35,7 +35,7 @@ class Target(Protocol):
         """As it counts them, the chat template included; None where it does not tell."""
 
     def cpu_seconds(self) -> float | None:
-        """Used so far by its processes, or None if they are not ours to see."""
+        """Used so far by its processes on this host, or None if they are not ours to see."""
 
     async def stop(self) -> None:
         """Also after a start that failed."""
