@@ -143,6 +143,11 @@ class StageResult(Frozen):
     spread: dict[str, float | None] = {}
     validity: list[Flag]
 
+    @property
+    def unsteady(self) -> int:
+        """Rounds without a steady window: their rates count start and drain too."""
+        return sum(done.window_s is not None and not done.steady for done in self.rounds)
+
     @computed_field  # type: ignore[prop-decorator]
     @property
     def verdict(self) -> Verdict:
