@@ -49,7 +49,7 @@ def unpacked(row: Tensor, lengths: list[int]) -> dict[str, Tensor]:
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
-    vectors = pad_sequence(list(row[0].split(lengths)), batch_first=True)
+    vectors = pad_sequence(list(torch.split(row[0], lengths)), batch_first=True)
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
     return {"token_embeddings": vectors, "attention_mask": mask.long()}
 
@@ -70,6 +70,6 @@ def _attend(
     import torch
     from torch.nn.functional import scaled_dot_product_attention
 
-    texts = zip(*(each.split(lengths, dim=2) for each in (query, key, value)), strict=True)
-    parts = [scaled_dot_product_attention(*text, scale=scaling) for text in texts]
+    texts = zip(*(torch.split(each, lengths, dim=2) for each in (query, key, value)), strict=True)
+    parts = [scaled_dot_product_attention(q, k, v, scale=scaling) for q, k, v in texts]
     return torch.cat(parts, dim=2).transpose(1, 2), None
