@@ -11,14 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import BenchError
+from core.config.backends import choose_backend
 from core.config.folder import read_folder
 from core.config.model import ModelConfig
 from core.host import available_cpus
 
+EMBEDDING_SLOTS = 32
+"""Texts that llama.cpp's server may take at once, where the YAML says nothing: enough to fill its micro-batch."""
+
 
 @dataclass(frozen=True)
 class Deployment:
-    """`slots` sequences of at most `context_size` tokens each."""
+    """`slots` sequences of at most `context_size` tokens each; `embeds` tells a model that gives vectors."""
 
     models: str
     name: str
@@ -27,6 +31,7 @@ class Deployment:
     slots: int
     threads: int
     threads_batch: int
+    embeds: bool = False
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -52,7 +57,13 @@ def read_config(models: Path, name: str) -> ModelConfig:
 
 
 def _from_config(config: ModelConfig) -> Deployment:
-    if not (config.context_size and config.slots):
+    embeds = choose_backend(config) != "llama-text"
+    slots = config.slots or (EMBEDDING_SLOTS if embeds else None)
+    if config.weights.is_dir():
+        raise BenchError(
+            f"{config.source}: llama.cpp's server reads GGUF files only: leave it out, or name another model"
+        )
+    if not (config.context_size and slots):
         raise BenchError(f"{config.source}: set context_size and slots, so that every target can be given the same")
     threads = config.threads or available_cpus()
     return Deployment(
@@ -60,7 +71,8 @@ def _from_config(config: ModelConfig) -> Deployment:
         name=config.name,
         weights=str(config.weights.absolute()),
         context_size=config.context_size,
-        slots=config.slots,
+        slots=slots,
         threads=threads,
         threads_batch=config.threads_batch or threads,
+        embeds=embeds,
     )

@@ -21,7 +21,7 @@ from bench.stages import AnyStage, Closed
 from bench.strict import Strict
 from bench.target_spec import TargetSpec
 
-TEXT_ONLY_KINDS = ("bare", "llama-server", "llama-cpp-python")
+TEXT_ONLY_KINDS = ("llama-cpp-python",)
 
 
 class Sampling(Strict):
