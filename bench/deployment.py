@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import BenchError
-from core.config.backends import choose_backend
 from core.config.folder import read_folder
 from core.config.model import ModelConfig
 from core.host import available_cpus
@@ -57,14 +56,12 @@ def read_config(models: Path, name: str) -> ModelConfig:
 
 
 def _from_config(config: ModelConfig) -> Deployment:
-    embeds = choose_backend(config) != "llama-text"
+    embeds = bool(config.embeddings)
     slots = config.slots or (EMBEDDING_SLOTS if embeds else None)
-    if config.weights.is_dir():
-        raise BenchError(
-            f"{config.source}: llama.cpp's server reads GGUF files only: leave it out, or name another model"
-        )
     if not (config.context_size and slots):
         raise BenchError(f"{config.source}: set context_size and slots, so that every target can be given the same")
+    if config.weights.is_dir():
+        raise BenchError(f"{config.source}: llama.cpp's server reads GGUF files only, and these weights are a folder")
     threads = config.threads or available_cpus()
     return Deployment(
         models=str(config.root.absolute()),

@@ -70,8 +70,10 @@ class Prompts(Strict):
             return self._misfit_of_embeddings()
         if self.osl < 2:
             return "`osl` must be at least 2"
-        if self.batch > 1 or self.isl_to is not None:
-            return "`batch` and `isl_to` are for embeddings"
+        if self.batch > 1:
+            return "`batch` is for embeddings"
+        if self.isl_to is not None:
+            return "`isl_to` is for embeddings"
         return "kind file needs the chat API" if self.kind == "file" and api != "chat" else None
 
     def _misfit_of_embeddings(self) -> str | None:

@@ -1,9 +1,11 @@
 """Calls that arrive together are computed together: many small embedding calls become few length-sorted batches.
 
 One thread owns the model. While it computes, calls gather; nobody waits for company. Another thread ends the calls,
-while the next batch computes: whoever gets a result wakes up and takes Python's lock, and the model, which waited for
-that lock, stood still for a tenth of the time. Invariant: every accepted call ends exactly once, with its results in its
-own order, with one error, or cancelled by its caller.
+while the next batch computes: whoever gets a result wakes up and takes Python's lock, and a model that has to wait for
+that lock stands still.
+
+Invariant: every accepted call ends exactly once, with its results in its own order, with one error, or cancelled by its
+caller.
 """
 
 from __future__ import annotations
