@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter_ns
+from typing import NamedTuple
 
 from bench.deployment import read_config
 from core.coalesce import Limits
@@ -23,8 +24,12 @@ from core.config.model import ModelConfig
 MICRO_BATCH = 512
 """Tokens: llama.cpp's own default."""
 
-Encode = Callable[[list[str]], list[int]]
-"""Computes the vectors of all texts; gives the length of each in tokens."""
+
+class Library(NamedTuple):
+    """`encode` computes the vectors of all texts, `tokenize` is for counting their tokens afterwards."""
+
+    encode: Callable[[list[str]], object]
+    tokenize: Callable[[list[str]], Sequence[Sequence[int]]]
 
 
 @dataclass(frozen=True)
@@ -36,54 +41,53 @@ class Encoded:
     lengths: list[int]
 
 
-def open_library(config: ModelConfig) -> Encode:
+def open_library(config: ModelConfig) -> Library:
     """With the settings that the library has by itself, but for the longest text, which is the config's."""
     return _sentence_transformers(config) if choose_backend(config) == "torch-embedding" else _llama_cpp(config)
 
 
-def _sentence_transformers(config: ModelConfig) -> Encode:
+def _sentence_transformers(config: ModelConfig) -> Library:
     from core.runners.embedding_torch import open_folder
 
     model = open_folder(config.weights, "cpu")
     model.max_seq_length = config.context_size or model.max_seq_length
-
-    def encode(texts: list[str]) -> list[int]:
-        model.encode(texts, show_progress_bar=False)
-        return [len(tokens) for tokens in model.tokenizer(texts)["input_ids"]]
-
-    return encode
+    return Library(
+        lambda texts: model.encode(texts, show_progress_bar=False), lambda texts: model.tokenizer(texts)["input_ids"]
+    )
 
 
-def _llama_cpp(config: ModelConfig) -> Encode:
+def _llama_cpp(config: ModelConfig) -> Library:
     from core.runners.embedding_llama import open_backend
 
     backend = open_backend(config)
     limits = Limits(MICRO_BATCH, backend.max_rows, backend.cost)
 
-    def encode(texts: list[str]) -> list[int]:
-        found = backend.tokenize(texts, add_special=True)
-        waiting = sorted(found, key=len)
+    def tokenize(texts: list[str]) -> list[list[int]]:
+        return backend.tokenize(texts, add_special=True)
+
+    def encode(texts: list[str]) -> None:
+        waiting = sorted(tokenize(texts), key=len)
         while waiting:
             size = limits.batch_size([len(tokens) for tokens in waiting])
             backend.embed_batch(waiting[:size])
             waiting = waiting[size:]
-        return [len(tokens) for tokens in found]
 
-    return encode
+    return Library(encode, tokenize)
 
 
-def answer(encode: Encode, line: str) -> Encoded:
-    texts: Sequence[str] = json.loads(line) if line.strip() else ["warm up"]
+def answer(library: Library, line: str) -> Encoded:
+    texts = json.loads(line) if line.strip() else ["warm up"]
     started = perf_counter_ns()
-    lengths = encode(list(texts))
-    return Encoded(started, perf_counter_ns(), lengths)
+    library.encode(texts)
+    ended = perf_counter_ns()
+    return Encoded(started, ended, [len(tokens) for tokens in library.tokenize(texts)])
 
 
 def main() -> None:
     models, name = sys.argv[1:]
-    encode = open_library(read_config(Path(models), name))
+    library = open_library(read_config(Path(models), name))
     for line in sys.stdin:
-        print(json.dumps(dataclasses.asdict(answer(encode, line))), flush=True)
+        print(json.dumps(dataclasses.asdict(answer(library, line))), flush=True)
 
 
 if __name__ == "__main__":
