@@ -15,10 +15,13 @@ from core.config.folder import read_folder
 from core.config.model import ModelConfig
 from core.host import available_cpus
 
+EMBEDDING_SLOTS = 32
+"""Texts that llama.cpp's server may take at once, where the YAML says nothing: enough to fill its micro-batch."""
+
 
 @dataclass(frozen=True)
 class Deployment:
-    """`slots` sequences of at most `context_size` tokens each."""
+    """`slots` sequences of at most `context_size` tokens each; `embeds` tells a model that gives vectors."""
 
     models: str
     name: str
@@ -27,6 +30,7 @@ class Deployment:
     slots: int
     threads: int
     threads_batch: int
+    embeds: bool = False
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -52,15 +56,20 @@ def read_config(models: Path, name: str) -> ModelConfig:
 
 
 def _from_config(config: ModelConfig) -> Deployment:
-    if not (config.context_size and config.slots):
+    embeds = bool(config.embeddings)
+    slots = config.slots or (EMBEDDING_SLOTS if embeds else None)
+    if not (config.context_size and slots):
         raise BenchError(f"{config.source}: set context_size and slots, so that every target can be given the same")
+    if config.weights.is_dir():
+        raise BenchError(f"{config.source}: llama.cpp's server reads GGUF files only, and these weights are a folder")
     threads = config.threads or available_cpus()
     return Deployment(
         models=str(config.root.absolute()),
         name=config.name,
         weights=str(config.weights.absolute()),
         context_size=config.context_size,
-        slots=config.slots,
+        slots=slots,
         threads=threads,
         threads_batch=config.threads_batch or threads,
+        embeds=embeds,
     )

@@ -43,6 +43,7 @@ class Prompts(Strict):
 
     kind: Literal["unique", "shared-document", "quote", "file"] = "unique"
     isl: int = Field(default=0, ge=0, description="of the user's message, without the chat template around it")
+    isl_to: int | None = Field(default=None, description="texts to embed are of any length from `isl` to this")
     osl: int = Field(default=0, ge=0, description="of the answer, exactly; embeddings have none")
     batch: int = Field(default=1, ge=1, description="texts in one request for embeddings")
     cache: Cache | None = Field(default=None, description="if unset, the workload's")
@@ -59,7 +60,13 @@ class Prompts(Strict):
             raise ValueError("`isl` is given by the file: leave it out")
         if self.kind != "file" and self.isl < SHORTEST_PROMPT:
             raise ValueError(f"`isl` must be at least {SHORTEST_PROMPT}")
+        if self.isl_to is not None and self.isl_to <= self.isl:
+            raise ValueError(f"`isl_to` must be more than `isl` ({self.isl})")
         return self
+
+    @property
+    def length(self) -> str:
+        return f"about {self.isl} tokens" if self.isl_to is None else f"{self.isl} to {self.isl_to} tokens"
 
     @property
     def words(self) -> str:
@@ -89,6 +96,8 @@ class Prompts(Strict):
             return "`osl` must be at least 2"
         if self.batch > 1:
             return "`batch` is for embeddings"
+        if self.isl_to is not None:
+            return "`isl_to` is for embeddings"
         return "kind file needs the chat API" if self.kind == "file" and api != "chat" else None
 
     def _misfit_of_embeddings(self) -> str | None:

@@ -50,7 +50,7 @@ class Sample:
             stage=self.stage.name,
             round=self.round,
             index=len(self.records),
-            isl_req=self.stage.prompts.isl * self.stage.prompts.batch,
+            isl_req=0 if self.stage.prompts.isl_to else self.stage.prompts.isl * self.stage.prompts.batch,
             osl_req=self.stage.prompts.osl,
             t_sched=perf_counter_ns() if due is None else due,
             template_tokens=self.template_tokens and self.template_tokens * self.stage.prompts.batch,

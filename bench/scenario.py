@@ -22,7 +22,7 @@ from bench.strict import Strict
 from bench.target_spec import TargetSpec
 
 WARMUP_TOKENS = 8
-TEXT_ONLY_KINDS = ("bare", "llama-server", "llama-cpp-python")
+TEXT_ONLY_KINDS = ("llama-cpp-python",)
 
 
 class Sampling(Strict):

@@ -20,8 +20,8 @@ class TargetSpec(Strict):
     """What has a `url` is running already, the bench starts the others. The kind says what a server understands.
 
     ours: `warmfn serve`; functions: ours under functions-framework; in-process: our ASGI app called without a socket;
-    llama-server: llama.cpp's own; llama-cpp-python: its `llama_cpp.server`; bare: a loop of `llama_decode`; url: any
-    OpenAI-compatible server; runpod: an endpoint there."""
+    llama-server: llama.cpp's own; llama-cpp-python: its `llama_cpp.server`; bare: a loop of `llama_decode`, of
+    embeddings one call of the library with all texts; url: any OpenAI-compatible server; runpod: an endpoint there."""
 
     name: str = Field(min_length=1, pattern=r"^[^=/\s]+$")
     kind: Kind

@@ -70,9 +70,14 @@ class PromptSource:
         return lambda rng, place: f"{nonce(self.run, stage.name, *place)}: {' '.join(words(rng, num_words))}"
 
     def _embeddings(self, stage: Stage, fit: TokenFit) -> _Make:
-        text = self._unique(stage, fit)
-        batch = range(stage.prompts.batch)
-        return lambda rng, place: [str(text(rng, (f"{place[0]}/{number}", place[1]))) for number in batch]
+        asked, batch = stage.prompts, range(stage.prompts.batch)
+
+        def text(rng: random.Random, place: tuple[object, ...]) -> str:
+            isl = rng.randint(asked.isl, asked.isl_to or asked.isl)
+            num_words = fit.num_words(isl, nonces=1)
+            return f"{nonce(self.run, stage.name, *place)}: {' '.join(words(rng, num_words))}"
+
+        return lambda rng, place: [text(rng, (*place, number)) for number in batch]
 
     def _quote(self, stage: Stage, fit: TokenFit) -> _Make:
         num_words = fit.num_words(stage.prompts.isl, nonces=1) - len(COPY.split())

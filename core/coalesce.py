@@ -1,7 +1,11 @@
 """Calls that arrive together are computed together: many small embedding calls become few length-sorted batches.
 
-One thread owns the model. While it computes, calls gather; nobody waits for company. Invariant: every accepted call
-ends exactly once, with its results in its own order, with one error, or cancelled by its caller.
+One thread owns the model. While it computes, calls gather; nobody waits for company. Another thread ends the calls,
+while the next batch computes: whoever gets a result wakes up and takes Python's lock, and a model that has to wait for
+that lock stands still.
+
+Invariant: every accepted call ends exactly once, with its results in its own order, with one error, or cancelled by its
+caller.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Generic, TypeVar
@@ -65,6 +69,9 @@ class Coalescer(Generic[Item, Result]):
         self._rests = False
         self._changed = threading.Condition()
         self._speed: float | None = None
+        self._ends = ThreadPoolExecutor(1, thread_name_prefix=f"deliver-{name}")
+        self._last_end: Future[None] = self._ends.submit(lambda: None)
+        """They come in order: when this is done, all are."""
         self._thread = threading.Thread(target=self._run, name=f"coalesce-{name}", daemon=True)
         self._thread.start()
 
@@ -92,7 +99,7 @@ class Coalescer(Generic[Item, Result]):
     def is_idle(self) -> bool:
         """Whether every accepted call has ended."""
         with self._changed:
-            return self._rests and not self._calls
+            return self._rests and not self._calls and self._last_end.done()
 
     def close(self) -> None:
         """End the thread after the batch it is computing; calls that are not complete get ShuttingDown."""
@@ -100,6 +107,7 @@ class Coalescer(Generic[Item, Result]):
             self._closed = True
             self._changed.notify()
         self._thread.join()
+        self._ends.shutdown()
 
     def _run(self) -> None:
         while not self._closed:
@@ -109,8 +117,7 @@ class Coalescer(Generic[Item, Result]):
                 self._take_round()
         with self._changed:
             unfinished = {row.call for row in self._taken} | set(self._calls)
-        for call in unfinished:
-            call.fail(_shutting_down())
+        self._end(lambda: _fail(unfinished, _shutting_down))
 
     def _take_round(self) -> None:
         """Wait for calls, then let them take turns of at most one batch each, so that a call of 2000 inputs never holds
@@ -147,15 +154,20 @@ class Coalescer(Generic[Item, Result]):
         started = monotonic()
         try:
             with turnstile.turn():
-                results = self._compute([row.item for row in rows])
-            for row, result in zip(rows, results, strict=True):
-                row.call.put(row.index, result)
+                results = list(zip(rows, self._compute([row.item for row in rows]), strict=True))
         except Exception as error:  # a thread boundary: whatever failed must end every call that has an input in it
             logger.exception("a batch of %d inputs failed", len(rows))
-            for call in {row.call for row in rows}:
-                call.fail(_failure(error))
+            calls, cause = {row.call for row in rows}, error
+            for call in calls:
+                call.has_failed = True
+            self._end(lambda: _fail(calls, lambda: _failure(cause)))
         else:
             self._measure(sum(row.length for row in rows), monotonic() - started)
+            self._end(lambda: _deliver(results))
+
+    def _end(self, calls: Callable[[], None]) -> None:
+        """On the other thread."""
+        self._last_end = self._ends.submit(calls)
 
     def _measure(self, tokens: int, seconds: float) -> None:
         """A moving average of tokens per second, turnstile included: what a waiting caller sees."""
@@ -186,7 +198,7 @@ class _Row:
 
 
 class _Call:
-    """One submitted call and the results it has so far. Only the worker thread ends it."""
+    """One submitted call and the results it has so far. Only the delivering thread ends it."""
 
     def __init__(self, items: Sequence[Any], lengths: Sequence[int], combine: Callable[[list[Any]], Any]) -> None:
         self.future: Future[Any] = Future()
@@ -196,10 +208,12 @@ class _Call:
         self._results: list[Any] = [None] * len(items)
         self._num_taken = 0
         self._num_missing = len(items)
+        self.has_failed = False
+        """Nothing more of it is computed, though its caller may not know yet."""
 
     @property
     def ended(self) -> bool:
-        return self.future.done()
+        return self.has_failed or self.future.done()
 
     @property
     def num_waiting(self) -> int:
@@ -218,10 +232,11 @@ class _Call:
     def put(self, index: int, result: Any) -> None:
         self._results[index] = result
         self._num_missing -= 1
-        if not self._num_missing:
-            combined = self._combine(self._results)  # may raise, so it comes before the claim
-            if self._claim():
-                self.future.set_result(combined)
+        if not self._num_missing and self._claim():
+            try:
+                self.future.set_result(self._combine(self._results))
+            except Exception as error:  # a thread boundary
+                self.future.set_exception(_failure(error))
 
     def fail(self, error: CoreError) -> None:
         if self._claim():
@@ -229,11 +244,21 @@ class _Call:
 
     def _claim(self) -> bool:
         """Whether the call is still to be ended; from then on its caller can no longer cancel it."""
-        return not self.ended and self.future.set_running_or_notify_cancel()
+        return not self.future.done() and self.future.set_running_or_notify_cancel()
+
+
+def _deliver(results: Iterable[tuple[_Row, Any]]) -> None:
+    for row, result in results:
+        row.call.put(row.index, result)
+
+
+def _fail(calls: Iterable[_Call], error: Callable[[], CoreError]) -> None:
+    """Each with an error of its own: a shared one would collect every caller's traceback."""
+    for call in calls:
+        call.fail(error())
 
 
 def _failure(error: Exception) -> DecodeFailed:
-    """A fresh error for each call: a shared one would collect every caller's traceback."""
     failure = DecodeFailed(f"the batch with this input failed: {error}")
     failure.__cause__ = error
     return failure

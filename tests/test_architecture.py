@@ -14,7 +14,7 @@ PACKAGES = ("core", "handlers", "bench")
 ONLY_IN = {
     "llama_cpp": ("core.llama",),
     "sentence_transformers": ("core.runners.embedding_torch",),
-    "torch": ("core.runners.embedding_torch",),
+    "torch": ("core.runners.embedding_torch", "core.runners.torch_packed"),
     "gguf": ("core.store.bert_gguf", "bench.plan.synthetic"),
     "safetensors": ("core.store.bert_gguf", "core.runners.embedding_torch"),
     "jinja2": ("core.prompt",),

@@ -96,6 +96,12 @@ def test_embeddings_are_asked_in_batches_of_texts_that_never_repeat(tmp_path: Pa
     assert len({str(text) for prompt in prompts for text in prompt}) == 12
 
 
+def test_texts_of_mixed_length_fill_their_range(tmp_path: Path) -> None:
+    prompts = asked(scenario(tmp_path, {"isl": 20, "isl_to": 120}, api="embeddings"), count=200)
+    lengths = [len(text.split()) for prompt in prompts for text in map(str, prompt)]
+    assert min(lengths) < 20 < 90 < max(lengths) <= 120
+
+
 CONVERSATIONS = [
     [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}],
     [{"role": "user", "content": "Name a river."}],

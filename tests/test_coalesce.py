@@ -116,6 +116,24 @@ def test_batches_are_sorted_by_length_and_stay_within_cost_and_rows() -> None:
             assert padded(lengths) <= 60 or len(batch) == 1
 
 
+def test_results_are_handed_out_while_the_next_batch_computes() -> None:
+    with desk(max_rows=1) as open_desk:
+        computing = open_desk.machine.stopped
+        first = open_desk.coalescer.submit(["a"], [1], lambda _: computing.wait(timeout=30))
+        open_desk.submit("!")
+        assert first.result()
+
+
+def test_results_that_cannot_be_combined_fail_their_call_only() -> None:
+    with desk() as open_desk:
+        with open_desk.busy():
+            wrong = open_desk.coalescer.submit(["a"], [1], lambda results: 1 // (len(results) - 1))
+            right = open_desk.submit("b")
+        with pytest.raises(DecodeFailed, match="division"):
+            wrong.result()
+        assert right.result() == [(1, "b")]
+
+
 def test_an_input_dearer_than_a_batch_is_computed_alone() -> None:
     with desk(max_cost=10) as open_desk:
         assert open_desk.submit("a" * 99, "b").result() == [(99, "a"), (1, "b")]

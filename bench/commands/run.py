@@ -61,7 +61,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def measure(scenario: Scenario, *, models: Path, deployment: Deployment | None, out: Path, command: str) -> Result:
     """Measure and write the result, also of a run that fails or is stopped."""
-    peaks = measure_peaks(deployment.threads) if deployment else None
+    peaks = measure_peaks(deployment.threads) if deployment and not deployment.embeds else None
     targets = make_targets(scenario, models=models, deployment=deployment, out=out)
     with progress_bar() as progress:
         progress.console.print(_expectation(scenario, deployment, peaks), markup=False)
@@ -85,7 +85,7 @@ def _expectation(scenario: Scenario, deployment: Deployment | None, peaks: Peaks
 
 
 def _with_roofline(result: Result, deployment: Deployment | None, peaks: Peaks | None) -> Result:
-    """Only where the weights are here to be counted."""
+    """Only where the weights are here to be counted, and write texts."""
     if deployment is None or peaks is None:
         return result
     use = roofline(result, read_header(Path(deployment.weights)), peaks, deployment.slots)

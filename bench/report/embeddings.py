@@ -9,7 +9,7 @@ from bench.report.stages import comparisons, count, doubts
 from bench.result import Result, StageResult
 from bench.series import AnyLoad
 
-HEADERS = ("target", "texts/s", "prompt tok/s", "e2e p50 ms", "n", "verdict")
+HEADERS = ("target", "texts/s", "prompt tok/s", "e2e p50 ms", "e2e p95 ms", "n", "verdict")
 TERMS = (
     Term("texts/s", "texts of all requests / wall time of the stage, the drain included; median of the rounds."),
     Term("prompt tok/s", "the same of the prompt tokens, as the server counts them."),
@@ -30,10 +30,10 @@ def sections(result: Result) -> Iterator[Section]:
 
 def _title(load: AnyLoad) -> str:
     texts = f"{load.prompts.batch} text{'s' if load.prompts.batch > 1 else ''}"
-    return f"{load.name}: {load.words}, {texts} of about {load.prompts.isl} tokens in a request"
+    return f"{load.name}: {load.words}, {texts} of {load.prompts.length} in a request"
 
 
 def _row(stage: StageResult) -> tuple[str, ...]:
-    rates = stage.rates
-    numbers = map(number, (rates.texts_s, rates.prompt_tok_s, rates.e2e_p50_ms))
+    rates, e2e = stage.rates, stage.metrics.get("e2e_ms")
+    numbers = map(number, (rates.texts_s, rates.prompt_tok_s, rates.e2e_p50_ms, e2e.p95 if e2e else None))
     return (stage.target, *numbers, count(stage), stage.verdict)

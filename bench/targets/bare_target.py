@@ -2,50 +2,31 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench.deployment import Deployment
 from bench.sample import Sample
 from bench.target_spec import TargetSpec
+from bench.targets.asked_child import AskedChild
 from bench.targets.ceiling import LockstepRun
-from bench.targets.process import ChildProcess
 from bench.workload import Prompt
 
 
-class BareTarget:
+class BareTarget(AskedChild):
     def __init__(self, spec: TargetSpec, *, deployment: Deployment, log: Path) -> None:
-        self.spec = spec
-        self._deployment = deployment
-        self._log = log
-        self._process: ChildProcess | None = None
-
-    async def start(self) -> None:
-        command = [sys.executable, "-m", "bench.targets.ceiling", self._deployment.to_json()]
-        self._process = await ChildProcess.start(self.spec.name, command, self._log, answers=True)
-        await self._process.ask("")
+        super().__init__(spec, "bench.targets.ceiling", [deployment.to_json()], log)
+        self._slots = deployment.slots
 
     async def measure(self, prompts: Sequence[Prompt], sample: Sample) -> None:
-        assert self._process is not None, "start it first"
-        concurrency = min(sample.stage.num_clients, self._deployment.slots)
+        concurrency = min(sample.stage.num_clients, self._slots)
         job = {"prompts": list(prompts), "concurrency": concurrency, "num_tokens": sample.stage.prompts.osl}
-        for run in json.loads(await self._process.ask(json.dumps(job))):
+        for run in await self.ask(job):
             add_records(LockstepRun(**run), sample)
 
     async def prompt_tokens(self, prompt: Prompt) -> int | None:
-        assert self._process is not None, "start it first"
-        job = {"prompts": [prompt], "concurrency": 1, "num_tokens": 1}
-        (run,) = json.loads(await self._process.ask(json.dumps(job)))
+        (run,) = await self.ask({"prompts": [prompt], "concurrency": 1, "num_tokens": 1})
         return int(run["prompt_lengths"][0])
-
-    def cpu_seconds(self) -> float | None:
-        return self._process.cpu_seconds() if self._process else None
-
-    async def stop(self) -> None:
-        if self._process:
-            await self._process.stop()
 
 
 def add_records(run: LockstepRun, sample: Sample) -> None:

@@ -35,6 +35,7 @@ def server_params(deployment: Deployment, port: int, flash_attention: str) -> xl
     params.cpuparams_batch.n_threads = deployment.threads_batch
     params.flash_attn_type = FLASH_ATTENTION[flash_attention]
     params.fit_params = False
+    params.embedding = deployment.embeds
     return params
 
 
@@ -52,7 +53,8 @@ def server_command(program: str, deployment: Deployment, port: int, flash_attent
         "--flash-attn": flash_attention,
         "--fit": "off",
     }
-    return [program, *(str(part) for pair in values.items() for part in pair)]
+    embedding = ["--embedding"] if deployment.embeds else []
+    return [program, *embedding, *(str(part) for pair in values.items() for part in pair)]
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from bench.target_spec import TargetSpec
 from bench.targets import programs
 from bench.targets.bare_target import BareTarget
 from bench.targets.doors import Door, PipeDoor, ProgramDoor, RunPodDoor, UrlDoor
+from bench.targets.library_target import LibraryTarget
 from bench.targets.programs import ServerProgram
 from bench.targets.served import ServedTarget
 from bench.workload import Prompt
@@ -53,6 +54,8 @@ def our_door(deployment: Deployment, log: Path) -> ProgramDoor:
 
 
 def _make(spec: TargetSpec, scenario: Scenario, models: Path, deployment: Deployment | None, log: Path) -> Target:
+    if spec.kind == "bare" and scenario.workload.api == "embeddings":
+        return LibraryTarget(spec, models=models, name=scenario.model, log=log)
     if spec.kind == "bare":
         assert deployment is not None, "it needs one"
         return BareTarget(spec, deployment=deployment, log=log)
@@ -85,5 +88,8 @@ def program_of(spec: TargetSpec, model: str, models: Path, deployment: Deploymen
 
 
 def needs_deployment(scenario: Scenario) -> bool:
-    """Texts from weights on this host: every target is given the same context, slots and threads."""
-    return scenario.workload.api != "embeddings" and any(target.started_here for target in scenario.targets)
+    """Where targets must be given the same context, slots and threads: all that write texts from weights on this host,
+    and llama.cpp's server also where it embeds."""
+    here = [target for target in scenario.targets if target.started_here]
+    embeds = scenario.workload.api == "embeddings"
+    return any(target.kind == "llama-server" for target in here) if embeds else bool(here)

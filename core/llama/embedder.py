@@ -53,6 +53,11 @@ class LlamaEmbedder:
         self._batch = lib.llama_batch_init(self._capacity, 0, 1)
         self._forward = lib.llama_encode if lib.llama_model_has_encoder(model.handle) else lib.llama_decode
 
+    @property
+    def is_offloaded(self) -> bool:
+        """Whether a GPU computes some of it."""
+        return self._model.is_offloaded
+
     def tokenize(self, texts: Sequence[str], *, add_special: bool) -> list[list[int]]:
         """`<s>` or `[SEP]` written in a text stay text; the model's own special tokens are added once, if asked for."""
         return [self._model.tokenize(text, add_special=add_special, parse_special=False) for text in texts]

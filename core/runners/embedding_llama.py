@@ -15,12 +15,20 @@ from core.runners.gpu import embedding_batch
 
 def load(config: ModelConfig) -> EmbeddingRunner:
     """Vectors have length 1 unless the YAML says `normalize: false`. Raises ModelUnusable."""
+    backend = open_backend(config)
+    normalize = config.normalize is not False
+    calibrates = config.parameters.batch is None and not backend.is_offloaded
+    return EmbeddingRunner(config.name, backend, normalize=normalize, max_queue=config.max_queue, calibrates=calibrates)
+
+
+def open_backend(config: ModelConfig) -> LlamaEmbedder:
+    """Raises ModelUnusable."""
     pooling = configured_pooling(config)
     with coldstart.phase("weights"):
         model = open_model(config)
     try:
         trained = model.context_train
-        backend = LlamaEmbedder(
+        return LlamaEmbedder(
             model,
             max_tokens=longest_input(config.name, asked=config.context_size, own=trained, bound=trained),
             batch_tokens=embedding_batch(config.parameters.batch, on_gpu=model.is_offloaded),
@@ -32,9 +40,6 @@ def load(config: ModelConfig) -> EmbeddingRunner:
     except ModelUnusable:
         model.close()
         raise
-    normalize = config.normalize is not False
-    calibrates = config.parameters.batch is None and not model.is_offloaded
-    return EmbeddingRunner(config.name, backend, normalize=normalize, max_queue=config.max_queue, calibrates=calibrates)
 
 
 def configured_pooling(config: ModelConfig) -> str | None:

@@ -19,9 +19,11 @@ from core.errors import ModelUnusable
 from core.host import available_cpus
 from core.runners.embedding import EmbeddingRunner, Vectors, longest_input
 from core.runners.torch_device import Placement, Precision, TorchCard, place
+from core.runners.torch_packed import can_pack, first_position, packed, unpacked, use_packed_attention
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from torch import Tensor
 
 logger = logging.getLogger("warmfn.embedding")
 
@@ -133,6 +135,9 @@ class TorchEmbedder:
         self.normalized = bool(normalizations(model))
         self.batch_tokens = batch_tokens
         self.max_rows = MAX_ROWS
+        self._packs = can_pack(model.transformers_model)
+        if self._packs:
+            use_packed_attention(model.transformers_model)
         self.identity = {
             "backend": "sentence-transformers",
             "weights": folder,
@@ -157,17 +162,30 @@ class TorchEmbedder:
         return list(encoded["input_ids"])
 
     def cost(self, lengths: Sequence[int]) -> int:
-        return len(lengths) * max(lengths)
+        return sum(lengths) if self._packs else len(lengths) * max(lengths)
 
     def embed_batch(self, batch: Sequence[Sequence[int]]) -> Vectors:
-        """Vectors (n, dimensions); the attention mask keeps padding out of them."""
+        """Vectors (n, dimensions)."""
         import torch
 
+        with torch.inference_mode():
+            vectors = self._packed(batch) if self._packs else self._padded(batch)
+        return np.asarray(vectors.float().cpu().numpy(), np.float32)
+
+    def _packed(self, batch: Sequence[Sequence[int]]) -> Tensor:
+        transformer, *others = self._model
+        row = packed(self._model.transformers_model, batch)
+        features = unpacked(transformer(row)["token_embeddings"], row["lengths"])
+        for module in others:
+            features = module(features)
+        return features["sentence_embedding"]
+
+    def _padded(self, batch: Sequence[Sequence[int]]) -> Tensor:
+        """The attention mask keeps padding out of the vectors."""
         padded = self._tokenizer.pad({"input_ids": batch}, return_tensors="pt")
         features = {key: tensor.to(self._model.device) for key, tensor in padded.items()}
-        with torch.inference_mode():
-            vectors = self._model(features)["sentence_embedding"]
-        return np.asarray(vectors.float().cpu().numpy(), np.float32)
+        vectors: Tensor = self._model(features)["sentence_embedding"]
+        return vectors
 
     def close(self) -> None:
         """Torch frees the weights with the last reference to them."""
@@ -191,12 +209,7 @@ def normalizations(model: SentenceTransformer) -> list[int]:
 
 
 def _positions(model: SentenceTransformer) -> int | None:
-    """Tokens the network has positions for. RoBERTa's relatives (MPNet, XLM-R) count them from padding_idx + 1."""
-    import torch
-
+    """Tokens the network has positions for."""
     network = model.transformers_model
-    for module in network.modules():
-        table = getattr(module, "position_embeddings", None)
-        if isinstance(table, torch.nn.Embedding) and table.padding_idx is not None:
-            return table.num_embeddings - table.padding_idx - 1
-    return getattr(network.config, "max_position_embeddings", None)
+    positions = getattr(network.config, "max_position_embeddings", None)
+    return positions and positions - first_position(network)
