@@ -14,8 +14,8 @@ from tests.bench_stub import DONE, ROLE, delta, event, usage
 
 @dataclass(frozen=True)
 class Script:
-    """Seconds: it listens after `listens`, is ready `ready` later, and answers after `first`. With `dies` it ends when
-    it should be ready or, with `dies_when_asked`, when the first request comes; with `fails` it never will be ready.
+    """Seconds: it listens after `listens`, is ready `ready` later, and answers after `first`. With `dies` it ends
+    instead of listening, with `dies_when_asked` when the first request comes; with `fails` it never will be ready.
     `ledger` goes into the first reply."""
 
     listens: float = 0.0

@@ -12,7 +12,7 @@ from bench.cold.cold_start import ask, cold_start
 from bench.cold.fresh_server import fresh_server
 from bench.cold.imports import PROFILED, read_imports
 from bench.cold.result import ColdPart, ColdSeries, ColdStart, Imports
-from bench.cold.variant import OUR_KINDS, Variant
+from bench.cold.variant import Variant
 from bench.record import RequestRecord
 from bench.requests_file import append_requests
 from bench.stats import describe
@@ -65,7 +65,7 @@ class ColdRun:
         log = self._out / f"{server.spec.name}-{server.model}-imports.log"
         async with fresh_server(server.spec.name, program, log) as fresh:
             await ask(fresh, variant, REHEARSAL, 0, self._run, lambda record: None)
-        if server.spec.kind in OUR_KINDS and (imports := read_imports(log, server.model, server.spec.name)):
+        if server.spec.kind == "ours" and (imports := read_imports(log, server.model, server.spec.name)):
             self._imports.append(imports)
         self._on_progress(f"rehearsal, {server.spec.name}, {server.model}", 1)
 

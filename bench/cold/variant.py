@@ -20,8 +20,7 @@ from core.config.model import ModelConfig
 from core.config.weight_files import files_of
 from core.packs.folder import PackFolder
 
-OUR_KINDS = ("ours", "functions")
-KINDS = (*OUR_KINDS, "llama-server", "llama-cpp-python")
+KINDS = ("ours", "llama-server")
 """Servers that are started here and listen."""
 
 
@@ -65,7 +64,7 @@ def _server(config: ModelConfig, kind: str) -> Server:
     if kind in TEXT_ONLY_KINDS and backend != "llama-text":
         raise BenchError(f"{config.name} embeds, and {kind} is not asked to: leave out one of them")
     spec = TargetSpec.model_validate({"name": kind, "kind": kind})
-    is_ours = kind in OUR_KINDS
+    is_ours = kind == "ours"
     deployment = None if is_ours else read_deployment(config.root, config.name)
     packs = [pack.path for pack in PackFolder(config).packs()[0]] if is_ours and config.prefixes else []
     files = (*files_of(config.weights), *packs)

@@ -12,7 +12,7 @@ from bench.report.blocks import Block, Definitions, Finding, Notes, Section, Tab
 from bench.report.figures import BarPlot
 from bench.result import Result
 
-HEADERS = ("start", "page cache", "listens s", "ready s", "first s", "range s", "again ms", "cached")
+HEADERS = ("start", "page cache", "listens s", "ready s", "first s", "range s", "again ms", "tokens in", "cached")
 RESPECTS = ("target", "page_cache", "prompt")
 MOMENTS = ("asked", "ready")
 SHOWN_PACKAGES = 12
@@ -25,7 +25,7 @@ TERMS = (
         " single starts.",
     ),
     Term("again", "what a second request of the same kind takes then, from sending it to its first token or vector."),
-    Term("cached", "prompt tokens of the first request that the server did not have to compute, and all of them."),
+    Term("cached", "of the tokens of the first prompt, those that the server did not have to compute."),
     Term(
         "page cache",
         "the share of the weights, and packs, that lay in it before the start, as mincore tells; median of the starts."
@@ -83,15 +83,13 @@ def _starts(part: ColdPart) -> Iterator[Block]:
 def _row(series: ColdSeries, part: ColdPart) -> tuple[str, ...]:
     first = [start.first_ms / 1e3 for start in series.starts]
     moments = (_median(series, field) for field in ("listening_ms", "ready_ms", "first_ms"))
-    share, cached = _median(series, "cached"), _median(series, "cached_tokens")
-    tokens = number(_median(series, "prompt_tokens"), 0)
+    share = _median(series, "cached")
     return (
         _name(series, part),
         "n/a" if share is None else f"{share:.0%}",
         *(number(moment and moment / 1e3, 2) for moment in moments),
-        f"{min(first):.2f}-{max(first):.2f}",
-        number(_median(series, "again_ms"), 0),
-        "n/a" if cached is None else f"{cached:,.0f}/{tokens}",
+        f"{min(first):.1f}-{max(first):.1f}",
+        *(number(_median(series, field), 0) for field in ("again_ms", "prompt_tokens", "cached_tokens")),
     )
 
 
