@@ -31,13 +31,13 @@ from gevent import GreenletExit
 from gevent.pool import Pool
 from locust import FastHttpUser, constant, events, task
 from locust.argument_parser import LocustArgumentParser
-from locust.contrib.fasthttp import FAILURE_EXCEPTIONS
 from locust.env import Environment
 from locust.event import EventHook
 from locust.exception import StopUser
 from locust.runners import MasterRunner, WorkerRunner
 
-from bench.commands.options import out_folder
+from bench.calibrate.calibration import Calibration
+from bench.commands.options import EXIT_INTERRUPTED, out_folder
 from bench.errors import BenchError
 from bench.load.adhoc import adhoc_scenario
 from bench.load.lead import Lead, verdict
@@ -45,8 +45,10 @@ from bench.load.shares import Plan, Rows
 from bench.record import CUT_OFF, INTERRUPTED, RequestRecord
 from bench.reply import read_stream
 from bench.request import request_path, streamed_request
-from bench.slo import PRESETS
+from bench.slo import grammar
 from bench.stages import Closed
+from bench.swarm.calibrate import calibrate
+from bench.swarm.stream import post
 from bench.targets.programs import without_end
 from bench.transport.exchange import Exchange
 from bench.workload import Prompt
@@ -71,6 +73,8 @@ class Share:
         if number >= plan.workers or abs(plan.start - perf_counter_ns()) > 60e9:
             raise BenchError("workers must have joined before the run, and be processes of the master's own host")
         self.plan, self.stage, self.scenario = plan, plan.stage, plan.scenario
+        self.api_key = self.scenario.targets[0].api_key()
+        self.url = str(self.scenario.targets[0].url) + request_path(self.scenario.workload)
         self.model = self.scenario.targets[0].model or self.scenario.model
         ignore_eos = self.scenario.workload.sampling.ignore_eos
         self.extra = without_end(self.scenario.targets[0], None) if ignore_eos else {}
@@ -144,34 +148,14 @@ class Client(FastHttpUser):
         body = streamed_request(
             share.scenario.workload, model=share.model, prompt=prompt, max_tokens=record.osl_req, extra=share.extra
         )
-        exchange = Exchange(t_send=perf_counter_ns())
+        exchange = Exchange()
         try:
-            self._stream(share, json.dumps(body), exchange)
-        except FAILURE_EXCEPTIONS as error:
-            exchange.err = f"{type(error).__name__}: {error}"
+            post(self.client, share.url, json.dumps(body), exchange, share.api_key)
         except GreenletExit:
             exchange.err = share.reason
         finally:
-            exchange.t_end = perf_counter_ns()
             read_stream(exchange, record)
             measured.fire(environment=self.environment, share=share, record=record)
-
-    def _stream(self, share: Share, body: str, exchange: Exchange) -> None:
-        """Line by line: `iter_lines` reads 1024 bytes at a time and so sees many tokens at once. The response is never
-        entered as a context, so locust does not report the time to its headers; `measured` reports instead."""
-        url = str(share.scenario.targets[0].url) + request_path(share.scenario.workload)
-        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", "Connection": "close"}
-        response = self.client.post(url, data=body, headers=headers, stream=True, catch_response=True, name="chat")
-        if not response.status_code:
-            response.raise_for_status()
-        exchange.status = response.status_code
-        if exchange.status != 200:  # locust has read what it says already
-            exchange.blocks.append((perf_counter_ns(), response.content or b""))
-            return
-        while line := response.stream.readline(b"\n"):
-            exchange.blocks.append((perf_counter_ns(), line))
-        if rest := response.stream.read():
-            exchange.blocks.append((perf_counter_ns(), rest))
 
 
 @measured.add_listener
@@ -205,10 +189,11 @@ def add_options(parser: LocustArgumentParser) -> None:
     add("--requests", type=int, env_var="BENCH_REQUESTS", help="of all users together")
     add("--model", env_var="BENCH_MODEL", help="default: the only one that the server lists")
     add("--kind", choices=("url", "ours", "llama-server"), default="url", env_var="BENCH_KIND")
+    add("--api-key-env", env_var="BENCH_API_KEY_ENV", help="the environment variable with the deployment's API key")
     add("--isl", type=int, default=128, env_var="BENCH_ISL", help="tokens of each prompt, about")
     add("--osl", type=int, default=64, env_var="BENCH_OSL", help="tokens of each answer")
     add("--drain", env_var="BENCH_DRAIN", help="how long the last requests may take (default: 15m)")
-    add("--slo", env_var="BENCH_SLO", help=f"ttft=MS,itl=MS,e2e=MS or one of {', '.join(PRESETS)}")
+    add("--slo", env_var="BENCH_SLO", help=f"what counts as in time: {grammar()}")
     add("--attain", type=float, default=0.95, env_var="BENCH_ATTAIN", help="the share that must meet --slo")
     add("--out", env_var="BENCH_OUT", help="an empty folder for the result; default: bench/results/<time>-locust")
 
@@ -219,9 +204,18 @@ def _lead(environment: Environment) -> Lead:
     if runner.target_user_count < runner.worker_count:
         raise BenchError(f"{runner.worker_count} workers need a user each: -u {runner.worker_count} or more")
     scenario = adhoc_scenario(_as_load_options(environment))
+    scenario.targets[0].api_key()  # where there is none, that is told here and not by every worker
     spawning = 0.2 if runner.worker_count == 1 else 1 + runner.worker_count / environment.parsed_options.spawn_rate
     folder = out_folder(Path(out) if out else None, "locust")
-    return Lead(scenario, workers=runner.worker_count, starts_in=spawning, out=folder)
+    calibration = _calibrated(environment, folder)
+    return Lead(scenario, calibration, workers=runner.worker_count, starts_in=spawning, out=folder)
+
+
+def _calibrated(environment: Environment, folder: Path) -> Calibration:
+    """With a user as the workers will have them, in this process: theirs are of its host, and idle meanwhile."""
+    log.info("calibrating the client")
+    Client.host = environment.host  # as locust does a moment later
+    return calibrate(Client(environment).client, folder)
 
 
 def _as_load_options(environment: Environment) -> Namespace:
@@ -262,6 +256,7 @@ def begin(environment: Environment, **_: Any) -> None:
     LEAD = SHARE = None
     try:
         if not isinstance(environment.runner, WorkerRunner):
+            environment.process_exit_code = EXIT_INTERRUPTED  # until there is a result
             LEAD = _lead(environment)
             environment.parsed_options.bench_plan = LEAD.plan.to_json()  # travels to the workers
         if not isinstance(environment.runner, MasterRunner):

@@ -11,6 +11,11 @@ from bench.workload import Prompt, messages
 PATHS = {"chat": "/chat/completions", "completions": "/completions", "embeddings": "/embeddings"}
 
 
+def authorization(api_key: str | None) -> dict[str, str]:
+    """The headers that a server with keys wants to see."""
+    return {"Authorization": f"Bearer {api_key}"} if api_key else {}
+
+
 def request_path(workload: Workload) -> str:
     """Below the base address, which ends in /v1."""
     return PATHS[workload.api]

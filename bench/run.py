@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.deployment import Deployment
 from bench.doubts.machine import doubts_of_builds
 from bench.errors import BenchError
-from bench.load.arrivals import arrivals
+from bench.load.arrivals import round_arrivals
 from bench.load.curves import curves
 from bench.load.findings import GoodputFound
 from bench.load.goodput import GoodputSearch, attainment
@@ -28,8 +28,6 @@ from bench.summary import ratios, summarise
 from bench.targets.make import Target
 from bench.token_fit import USUAL, TokenFit, fit_tokens
 from bench.workload import Prompt, PromptSource
-
-WARMUP_TOKENS = 8
 
 Progress = Callable[[str, int], None]
 """Told what happens now, and by how many requests the run has advanced."""
@@ -111,19 +109,14 @@ class Run:
         return sample
 
     def _arrivals(self, stage: AnyStage, number: int) -> list[float]:
-        """The same for every target and, but for their rates, for every stage."""
-        seed = f"{self._scenario.workload.sampling.seed}/round {number}"
-        return [] if isinstance(stage, Closed) else arrivals(stage, seed)
+        return [] if isinstance(stage, Closed) else round_arrivals(stage, self._scenario.workload.sampling.seed, number)
 
     async def _warm_up(self, target: Target, stage: AnyStage, number: int) -> None:
-        """Short answers to other prompts, so that threads, connections and template caches are awake."""
-        count = self._scenario.measure.warmup * stage.num_clients
-        if count == 0:
+        clients = self._scenario.measure.warm_up_of(stage)
+        if clients is None:
             return
-        short = stage.prompts.model_copy(update={"osl": min(WARMUP_TOKENS, stage.prompts.osl)})
-        clients = Closed(name=stage.name, prompts=short, concurrency=stage.num_clients, requests=count)
         sample = Sample(target.spec.name, clients, number)
-        await target.measure(self._prompts(target, stage, f"warm-up {number}", count), sample)
+        await target.measure(self._prompts(target, stage, f"warm-up {number}", clients.requests), sample)
         if failed := [record for record in sample.records if record.err]:
             raise BenchError(f"{target.spec.name} fails already at warm-up: {failed[0].err}")
 

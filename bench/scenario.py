@@ -21,6 +21,7 @@ from bench.stages import AnyStage, Closed
 from bench.strict import Strict
 from bench.target_spec import TargetSpec
 
+WARMUP_TOKENS = 8
 TEXT_ONLY_KINDS = ("bare", "llama-server", "llama-cpp-python")
 
 
@@ -39,6 +40,14 @@ class Workload(Strict):
 class Measure(Strict):
     rounds: int = Field(default=3, ge=1)
     warmup: int = Field(default=1, ge=0, description="short requests per client before each stage, not counted")
+
+    def warm_up_of(self, stage: AnyStage) -> Closed | None:
+        """Short answers to other prompts, so that threads, connections and template caches are awake."""
+        if self.warmup == 0:
+            return None
+        short = stage.prompts.model_copy(update={"osl": min(WARMUP_TOKENS, stage.prompts.osl)})
+        count = self.warmup * stage.num_clients
+        return Closed(name=stage.name, prompts=short, concurrency=stage.num_clients, requests=count)
 
 
 class Scenario(Strict):

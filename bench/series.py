@@ -94,7 +94,11 @@ class Goodput(Strict):
     @property
     def max_probes(self) -> int:
         """Doubling from lo to hi, then halving the last octave down to the resolution."""
-        return ceil(log2(self.hi / self.lo)) + 1 + ceil(log2(log(2) / log(1 + self.resolution)))
+        return ceil(log2(self.hi / self.lo)) + 1 + self.max_halvings
+
+    @property
+    def max_halvings(self) -> int:
+        return ceil(log2(log(2) / log(1 + self.resolution)))
 
 
 class Search(LoadSpec):

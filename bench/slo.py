@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from bench.errors import BenchError
 from bench.record import INTERRUPTED, RequestRecord
 from bench.strict import Strict
 
@@ -22,6 +24,14 @@ PRESETS: dict[str, dict[str, float]] = {
 }
 """MLPerf Inference's limits for Llama 3.1 8B and Llama 2 70B in its Server and Interactive scenarios (mlcommons
 inference_rules.adoc, constraints for LLMs). MLPerf wants them met by 99 % of the requests (`attain: 0.99`)."""
+
+LIMITS = {"ttft": "2s", "itl": "100ms", "e2e": "30s"}
+"""What can be limited, with an example for each."""
+TOKEN_LIMITS = ("ttft", "itl")
+"""Those that say something whatever the length of an answer."""
+IN_CONVERSATION = "mlperf-8b-conversational"
+UNITS = {"": 1.0, "ms": 1.0, "s": 1e3, "min": 6e4}
+RULE = "a number without a unit (ms, s, min) is in ms, what is not named is not limited"
 
 
 class Slo(Strict):
@@ -58,6 +68,33 @@ class Slo(Strict):
         return record.ok and all(
             values[name] is not None and values[name] <= limit for name, limit in self.limits.items()
         )
+
+
+def parse_slo(text: str, limits: Iterable[str] = LIMITS) -> Slo:
+    """`ttft=2s,itl=100` by the rule of `RULE`, or a preset's name, or both. `limits` are those that may be named.
+    Raises BenchError naming the part at fault."""
+    found: dict[str, float | str] = {}
+    for part in text.split(","):
+        key, value = _read(part.strip(), limits)
+        if value is None or key in found:
+            fault = "is set twice" if value else "is not a limit"
+            raise BenchError(f"--slo {text}: {part.strip()!r} {fault}: write {grammar(limits)}")
+        found[key] = value
+    return Slo.model_validate(found)
+
+
+def grammar(limits: Iterable[str] = LIMITS) -> str:
+    """How an SLO is written on a command line."""
+    example = ",".join(f"{name}={LIMITS[name]}" for name in limits)
+    return f"{example}, or one of {', '.join(PRESETS)}; {RULE}"
+
+
+def _read(part: str, limits: Iterable[str]) -> tuple[str, float | str | None]:
+    """A field of Slo and its value; None where the part cannot be read."""
+    if part in PRESETS:
+        return "preset", part
+    match = re.fullmatch(rf"({'|'.join(limits)})=(\d+\.?\d*|\.\d+)({'|'.join(UNITS)})", part)
+    return (f"{match[1]}_ms", float(match[2]) * UNITS[match[3]] or None) if match else ("", None)
 
 
 def judged(records: Sequence[RequestRecord]) -> list[RequestRecord]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bench.calibrate.calibration import Calibration
 from bench.doubts.machine import doubts_of_machine
-from bench.doubts.numbers import doubts_of_precision, doubts_of_spread
+from bench.doubts.numbers import doubts_of_lag, doubts_of_precision, doubts_of_spread
 from bench.doubts.requests import doubts_of_requests
 from bench.prompt_spec import Cache
 from bench.result import Flag
@@ -29,6 +29,7 @@ def doubts(
         *doubts_of_requests([record for sample in samples for record in sample.records], cache),
         *doubts_of_machine([sample.host for sample in samples if sample.host]),
         *doubts_of_precision(metrics, calibration),
+        *doubts_of_lag(metrics, calibration),
         *doubts_of_spread(spreads),
     ]
 

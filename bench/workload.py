@@ -16,6 +16,7 @@ from typing import TypeAlias
 from pydantic import Field, ValidationError
 
 from bench.errors import BenchError
+from bench.prompt_spec import Mixed
 from bench.scenario import Scenario
 from bench.stages import Stage
 from bench.strict import Strict
@@ -26,7 +27,9 @@ Message: TypeAlias = dict[str, str]
 Prompt: TypeAlias = str | list[str] | list[Message]
 """A user's message or a completion's prompt; texts to embed; a conversation."""
 
-_Make: TypeAlias = Callable[[random.Random, tuple[object, ...]], Prompt]
+_Place: TypeAlias = tuple[str, int]
+"""Of a prompt: its part of the run (a round, a warm-up) and its number there."""
+_Make: TypeAlias = Callable[[random.Random, _Place], Prompt]
 """From a source of chance and what makes this prompt another one than all others."""
 
 
@@ -69,7 +72,7 @@ class PromptSource:
     def _embeddings(self, stage: Stage, fit: TokenFit) -> _Make:
         text = self._unique(stage, fit)
         batch = range(stage.prompts.batch)
-        return lambda rng, place: [str(text(rng, (*place, number))) for number in batch]
+        return lambda rng, place: [str(text(rng, (f"{place[0]}/{number}", place[1]))) for number in batch]
 
     def _quote(self, stage: Stage, fit: TokenFit) -> _Make:
         num_words = fit.num_words(stage.prompts.isl, nonces=1) - len(COPY.split())
@@ -78,12 +81,20 @@ class PromptSource:
         )
 
     def _shared_document(self, stage: Stage, fit: TokenFit) -> _Make:
-        """The document is the same in every round and at the warm-up, which is what makes it warm."""
+        """The document is the same in every round and at the warm-up, which is what makes it warm. In a mix, what is
+        meant cold is unique."""
         rng = random.Random(f"{self.scenario.workload.sampling.seed}/{stage.name}/document")
         asked = len(question(rng, 0))
         text = " ".join(words(rng, max(1, fit.num_words(stage.prompts.isl, nonces=1) - asked)))
         document = f"{nonce(self.run, stage.name, 'document')}: {text}"
-        return lambda rng, place: f"{document}\n\n{' '.join(question(rng, rng.randrange(100_000, 1_000_000)))}"
+        cache, cold = self.scenario.cache_of(stage.prompts), self._unique(stage, fit)
+
+        def make(rng: random.Random, place: _Place) -> Prompt:
+            if isinstance(cache, Mixed) and not cache.is_warm(place[1]):
+                return cold(rng, place)
+            return f"{document}\n\n{' '.join(question(rng, rng.randrange(100_000, 1_000_000)))}"
+
+        return make
 
     def _conversations(self, stage: Stage, fit: TokenFit) -> _Make:
         """In the file's order, from its start again when there are more requests than lines."""

@@ -86,7 +86,7 @@ ROLE = delta(role="assistant", content="")
 class TimedServer(StubServer):
     """Answers `tokens` tokens: the first after `ttft` seconds, each other `itl` later; at most `slots` at a time, the
     others queue, and above `queue` of them are refused. From `stall[0]` to `stall[1]` seconds after its first request
-    it does nothing at all."""
+    it does nothing at all. With an `api_key` (no capitals) it answers only who brings it."""
 
     def __init__(
         self,
@@ -97,9 +97,11 @@ class TimedServer(StubServer):
         slots: int = 1000,
         queue: int = 1000,
         stall: tuple[float, float] | None = None,
+        api_key: str | None = None,
     ) -> None:
         super().__init__([])
         self._ttft, self._itl, self._tokens, self._stall = ttft, itl, tokens, stall
+        self._wanted = f"bearer {api_key}".encode() if api_key else None
         self._slots = asyncio.Semaphore(slots)
         self._room = slots + queue
         self._first: float | None = None
@@ -107,6 +109,8 @@ class TimedServer(StubServer):
     async def _answer(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:] if line)
         length = int(fields.get(b"content-length", 0))
+        if self._wanted not in (None, fields.get(b"authorization")):
+            return await self._plain(writer, 401, {"error": {"message": "no key of ours"}})
         if not length:
             return await self._plain(writer, 200, {"data": [{"id": "m"}]})
         self.bodies.append(json.loads(await reader.readexactly(length)))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.calibrate.calibration import Calibration
 from core.compute import limit_openmp_spin
 from core.config.folder import read_folder
 from core.service import Service
@@ -42,6 +43,18 @@ def log_as_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that ran in this process (`set_up_logging`) has its log to itself, and `caplog` would see nothing more."""
     monkeypatch.setattr(logging.getLogger("warmfn"), "handlers", [])
     monkeypatch.setattr(logging.getLogger("warmfn"), "propagate", True)
+
+
+@pytest.fixture
+def calibration(monkeypatch: pytest.MonkeyPatch) -> Calibration:
+    """What every session of this process finds its client to be good for, without the three seconds that it takes."""
+    known = Calibration(scripts=[], error_ms={"ttft_ms": 0.25, "itl_ms": 0.01})
+
+    async def calibrate(folder: Path) -> Calibration:
+        return known
+
+    monkeypatch.setattr("bench.session.calibrate", calibrate)
+    return known
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from typing import Any
 
 from core.engine.batch import Batch, Chunk
 from core.engine.draft import DraftGovernor
+from core.engine.prefill import PrefillPolicy
 from core.engine.prefix import StoredPrefix
 from core.engine.scheduler import Scheduler
 from core.engine.sequence import Sequence, Update
@@ -213,9 +214,8 @@ def make_scheduler(
     *,
     num_slots: int = 4,
     num_holders: int = 2,
-    max_prefill_beside: int = 8,
+    prefill_rate: float = 32,
     min_copy: int = 1,
-    max_scores: int | None = None,
     governor: DraftGovernor | None = None,
 ) -> Scheduler:
     slots = Slots(
@@ -226,13 +226,8 @@ def make_scheduler(
         min_copy=min_copy,
         window=decoder.window,
     )
-    return Scheduler(
-        slots,
-        max_batch=decoder.max_batch,
-        max_prefill_beside=max_prefill_beside,
-        max_scores=max_scores,
-        governor=governor,
-    )
+    prefill = PrefillPolicy(decoder.max_batch, rate=lambda: prefill_rate, min_chunk=1)
+    return Scheduler(slots, prefill, governor)
 
 
 def text_of(tokens: Tokens[int]) -> str:

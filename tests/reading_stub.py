@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 TEMPLATE_TOKENS = 5
 
@@ -24,12 +25,13 @@ class ReadingServer:
     attention: int = 1 << 30
     on_long_prompt: Literal["refuse", "truncate"] = "refuse"
     on_long_answer: Literal["refuse", "clamp"] = "refuse"
+    api_key: str | None = None
     url: str = ""
     seen: list[dict[str, Any]] = field(default_factory=list)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[ReadingServer]:
-        app = web.Application(client_max_size=1 << 24)
+        app = web.Application(client_max_size=1 << 24, middlewares=[self._guard])
         app.add_routes([web.get("/v1/models", self._models), web.post("/v1/chat/completions", self._chat)])
         runner = web.AppRunner(app)
         await runner.setup()
@@ -40,6 +42,12 @@ class ReadingServer:
             yield self
         finally:
             await runner.cleanup()
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self.api_key and request.headers.get("Authorization") != f"Bearer {self.api_key}":
+            return web.json_response({"error": {"message": "no key of ours"}}, status=401)
+        return await handler(request)
 
     async def _models(self, request: web.Request) -> web.Response:
         facts = {} if self.told is None else {"max_model_len": self.told}

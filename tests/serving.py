@@ -14,7 +14,8 @@ import uvicorn
 from core.config.folder import ModelsFolder
 from core.config.model import ModelConfig
 from core.errors import InvalidRequest
-from core.runners.text import Limits, TextRunner
+from core.runners.text import TextRunner
+from core.runners.text_limits import Limits
 from core.service import Service
 from handlers.asgi import create_app
 from tests.fakes import END, VOCABULARY, FakeDecoder

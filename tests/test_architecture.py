@@ -23,8 +23,8 @@ ONLY_IN = {
     "starlette": ("handlers",),
     "uvicorn": ("handlers",),
     "xllamacpp": ("bench",),
-    "locust": ("bench.locustfile",),
-    "gevent": ("bench.locustfile",),
+    "locust": ("bench.locustfile", "bench.swarm"),
+    "gevent": ("bench.locustfile", "bench.swarm"),
 }
 """Library -> the modules that may import it."""
 

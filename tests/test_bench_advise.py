@@ -14,11 +14,12 @@ from bench import cli
 from bench.advise.advice import Advice, advise
 from bench.advise.evidence import Evidence, gather
 from bench.advise.fragment import fragment
-from bench.context.parts import ContextPart, Ladder, Slo
+from bench.context.parts import ContextPart, Ladder
 from bench.errors import BenchError
 from bench.limits.result import BatchRate, LimitsPart, ThreadRate
 from bench.result import Result, StageResult
 from bench.session import INCOMPLETE, Session
+from bench.slo import Slo
 from bench.stages import Closed, Prompts
 from bench.stats import Distribution
 from core.config.folder import read_folder

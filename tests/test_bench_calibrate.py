@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.calibrate.calibration import METRICS, Calibration
-from bench.calibrate.measure import Play, compare
+from bench.calibrate.plays import Play, compare
 from bench.calibrate.scripts import SCRIPTS
 from bench.doubts.numbers import doubts_of_client
 from bench.record import RequestRecord

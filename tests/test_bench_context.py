@@ -7,20 +7,24 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bench.calibrate.calibration import Calibration
+from bench.context.doubts import context_doubts
+from bench.context.findings import Findings
 from bench.context.haystack import DEPTHS, QUESTIONS_PER_TASK, TASKS, Question, haystack, plain_text
 from bench.context.ladder import build_ladder, effective_limit, latency_limit
 from bench.context.latency import confirm, fit, latency_part, longest_within, predict, value_at
 from bench.context.lengths import Ruler, choose_lengths
-from bench.context.memory import MARGIN, Shape, longest_fitting, measure_memory
-from bench.context.parts import Fit, Limit, LimitName, Slo, Timing
+from bench.context.memory import MARGIN, Shape, measure_memory
+from bench.context.parts import Fit, Limit, LimitName, Timing
 from bench.context.scores import Scores
 from bench.context.sequential import THRESHOLD, judge, texts_to_resolve
-from bench.context.slo import DEFAULT_SLO, parse_slo, slo_words
 from bench.errors import BenchError
+from bench.slo import Slo
 from bench.stats import wilson, wilson_ratio
 from core.gguf.kv_cache import kv_bytes_per_token
 from tests.test_gguf_kv_cache import header
@@ -309,16 +313,26 @@ def test_latency_binds_only_where_the_longest_prompt_is_too_slow() -> None:
     assert latency_limit(slow).tokens == 1990
 
 
-@pytest.mark.parametrize("text", ["ttft=2", "2s", "ttft=2s;itl=1s", "e2e=2s", ""])
-def test_an_slo_that_cannot_be_read_is_refused_with_the_right_form(text: str) -> None:
-    with pytest.raises(BenchError, match=r"write ttft=2s or itl=100ms"):
-        parse_slo(text)
+def test_times_below_the_error_of_the_client_are_refused() -> None:
+    part = Findings(Slo(ttft_ms=2000, itl_ms=100), seed=7)
+    part.timings = [timing(1000, 20.0, 4.0), timing(1050, 22.0, 4.0), timing(4000, 90.0, 9.0)]
+    found = part.part(1.0)
+
+    def severities(**error_ms: float) -> list[str]:
+        return [flag.severity for flag in context_doubts(found, Calibration(scripts=[], error_ms=error_ms))]
+
+    assert severities(ttft_ms=1.0, itl_ms=0.1) == []
+    assert severities(ttft_ms=3.0, itl_ms=0.1) == ["suspect"], "21 ms of short prompts, not 90 of long ones"
+    assert severities(ttft_ms=21.0, itl_ms=5.0) == ["invalid", "invalid"]
+    assert list(context_doubts(Findings(Slo(ttft_ms=1, itl_ms=1), seed=7).part(1.0), None)) == []
 
 
-def test_an_slo_names_what_differs_from_the_default() -> None:
-    assert parse_slo("ttft=1.5min") == Slo(ttft_ms=90_000, itl_ms=DEFAULT_SLO.itl_ms)
-    assert parse_slo("ttft=2s,itl=50ms") == Slo(ttft_ms=2000, itl_ms=50)
-    assert parse_slo(slo_words(DEFAULT_SLO)) == DEFAULT_SLO
+def test_without_a_limit_between_tokens_only_the_first_one_counts() -> None:
+    slo = Slo(ttft_ms=2000)
+    assert predict(Fit(coefficients=[0, 1]), Fit(coefficients=[10, 0.01]), slo) == 2000
+    found = latency_part([timing(n, n / 10, 1e9) for n in (1000, 2000)], slo, None, [])
+    assert found
+    assert latency_limit(found).at_least
 
 
 # Memory
@@ -384,13 +398,8 @@ def test_a_cache_for_each_slot_holds_all_slots_for_one_request() -> None:
     assert split.bytes_at(4096) == split.bytes_at(4096, requests=4)
     of_others = 3 * 4096 * kv_bytes_per_token(header())
     assert split.bytes_at(4096) - pool.bytes_at(4096) == of_others
-    assert pool.bytes_at(4096, "Q4_0") < pool.bytes_at(4096, "Q8_0") < pool.bytes_at(4096)
-
-
-def test_the_longest_fitting_is_found_at_both_ends() -> None:
-    assert longest_fitting(lambda n: n, 1000) == 768
-    assert longest_fitting(lambda n: n, 10) == 0
-    assert longest_fitting(lambda n: 0, 10, longest=4096) == 4096
+    small, half = (replace(pool, key_type=name, value_type=name) for name in ("Q4_0", "Q8_0"))
+    assert small.bytes_at(4096) < half.bytes_at(4096) < pool.bytes_at(4096)
 
 
 # The ladder

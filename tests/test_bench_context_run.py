@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.calibrate.calibration import Calibration
 from bench.context.measure import PASSWORD, QUESTIONS_FILE, ContextRun, Settings, Watcher
 from bench.context.overflow import probe_overflow
-from bench.context.parts import ContextPart, Slo
+from bench.context.parts import ContextPart
 from bench.context.reader import Reader
 from bench.context.server import server_facts
 from bench.errors import BenchError
@@ -21,6 +22,7 @@ from bench.report.contents import report_of
 from bench.report.markdown import markdown
 from bench.result import read_result
 from bench.session import Session
+from bench.slo import Slo
 from handlers.cli import main
 from tests.reading_stub import ReadingServer
 from tests.serving import Server
@@ -249,7 +251,7 @@ def in_a_thread(server: ReadingServer) -> Iterator[str]:
 
 
 def test_the_command_leaves_result_and_report_and_ends_with_json(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], calibration: Calibration
 ) -> None:
     with in_a_thread(ReadingServer(4096, told=4096, attention=2500)) as url:
         options = ["--target", url, "--quick", "--slo", "ttft=10min,itl=1min", "--out", str(tmp_path / "out")]
@@ -260,14 +262,31 @@ def test_the_command_leaves_result_and_report_and_ends_with_json(
     assert headline["limits"]["configured"] == 4096
     assert headline["limits"]["advertised"] is None
     assert "at least" in output.err, "the expected time is told"
+    assert read_result(tmp_path / "out").calibration == calibration
     assert {file.name for file in (tmp_path / "out").iterdir()} >= {"result.json", "report.md", "questions.jsonl"}
 
 
+@pytest.mark.usefixtures("calibration")
+def test_a_key_is_sent_with_every_request_and_kept_nowhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_KEY", "secret-1")
+    with in_a_thread(ReadingServer(4096, told=4096, api_key="secret-1")) as url:
+        options = ["--target", url, "--quick", "--out", str(tmp_path / "out"), "--api-key-env", "SOME_KEY"]
+        assert main(["bench", "context", "m", *options]) == 0
+    output = capsys.readouterr()
+    assert "secret-1" not in output.out + output.err
+    assert not any("secret-1" in file.read_text() for file in (tmp_path / "out").iterdir())
+
+
+@pytest.mark.usefixtures("calibration")
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        (["--api-key-env", "SOME_KEY"], "--api-key-env SOME_KEY: only a --target has a key"),
+        (["--target", "http://h:1/v1", "--api-key-env", "NO_KEY"], "NO_KEY should hold its API key"),
         (["--texts", "0"], "--texts 0: 1 to 10"),
-        (["--slo", "fast"], "--slo fast"),
+        (["--slo", "e2e=9s"], "'e2e=9s' is not a limit: write ttft=2s,itl=100ms, or one of"),
         (["--target", "http://127.0.0.1:1/v1"], "127.0.0.1:1/v1/models"),
         ([], "no model 'm'"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,10 @@ from bench.cost.request_use import from_rates, from_result
 from bench.cost.result import CostPart
 from bench.cost.worker import Worker, expected, falls_to, simulated, timeout_for
 from bench.errors import BenchError
-from bench.report.cost import findings, sections
+from bench.report.blocks import Notes, Table, Text, Verdict
+from bench.report.contents import report_of
+from bench.report.cost import findings
+from bench.report.figures import LinePlot
 from bench.result import Rates, Result, Sums
 from bench.session import INCOMPLETE, Session
 from tests.test_bench_report import result as a_run
@@ -153,10 +157,10 @@ def test_a_stage_that_tells_no_time_is_no_basis(values: dict[str, Any]) -> None:
         from_result(measured(**values))
 
 
-def test_every_price_in_the_file_has_a_date_and_a_source() -> None:
+def test_every_price_in_the_file_has_the_address_of_its_source() -> None:
     found = PriceFile.model_validate(yaml.safe_load(PRICES.read_text()))
     assert len({each.sku for each in found.prices}) == len(found.prices)
-    assert all(each.noted and each.source for each in found.prices)
+    assert all(each.source.startswith("https://") for each in found.prices)
 
 
 @pytest.mark.parametrize(
@@ -178,11 +182,31 @@ def test_a_price_file_that_is_none_is_named(tmp_path: Path, text: str, words: st
 def test_the_report_says_what_it_rests_on() -> None:
     part = cost(api_usd_per_m=(3.0, 40.0), per_hour=60.0, price=price(verified=False))
     result = Session("cost", "cost").result(complete=True, cost=part)
-    [section] = sections(result)
-    assert "was not verified" in section.blocks[0].words
     found = {finding.label: finding.words for finding in findings(result)}
     assert "requests per hour on" in found["Cheaper than the API"]
     assert "60 requests per hour" in found["Idle timeout"]
+
+
+@pytest.mark.parametrize(
+    ("verified", "words"),
+    [(False, "price NOT VERIFIED, noted 2026-01-01 from here"), (True, "price verified, noted 2026-01-01 from here")],
+)
+def test_whatever_shows_dollars_says_how_sure_the_price_is(verified: bool, words: str) -> None:
+    part = cost(api_usd_per_m=(3.0, 40.0), per_hour=60.0, price=price(verified=verified))
+    report = report_of(Session("cost", "cost").result(complete=True, cost=part))
+    shown = [block for block in report.opening if isinstance(block, Verdict)]
+    (section,) = [section for section in report.sections if section.title == "Cost of a million tokens"]
+    for finding in shown[0].findings:
+        assert "$" not in finding.words or words in finding.words
+    for before, block in itertools.pairwise(section.blocks):
+        match block:
+            case Table():
+                assert isinstance(before, Text)
+                assert words in before.words
+            case LinePlot():
+                assert words in block.caption
+            case Notes():
+                assert all("$" not in line or words in line for line in block.lines)
 
 
 def command(*words: str) -> argparse.Namespace:
@@ -199,6 +223,7 @@ def test_the_command_writes_a_result(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert cli.run_command(command(*RATES.split(), *asked.split(), str(tmp_path / "out"))) == 0
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert last["cost"]["advice"]["per_hour"] == pytest.approx(20)
+    assert last["cost"]["price"]["verified"] is False
     assert (tmp_path / "out/report.html").exists()
 
 

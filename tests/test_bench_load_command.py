@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import os
 import signal
-import subprocess
-import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 
+from bench.calibrate.calibration import Calibration
 from bench.errors import BenchError
-from bench.load.adhoc import base_url, parse_slo
+from bench.load.adhoc import base_url
 from bench.result import read_result
 from bench.scenario import Scenario, read_scenario
 from bench.series import stages_of
@@ -28,8 +29,8 @@ def printed(capsys: pytest.CaptureFixture[str], *options: str) -> Scenario:
     return Scenario.model_validate(yaml.safe_load(capsys.readouterr().out))
 
 
-def failure(capsys: pytest.CaptureFixture[str], *options: str) -> str:
-    assert main(["bench", "load", NOWHERE, *options]) == 1
+def failure(capsys: pytest.CaptureFixture[str], *options: str, url: str = NOWHERE) -> str:
+    assert main(["bench", "load", url, *options]) == 1
     return capsys.readouterr().err
 
 
@@ -54,7 +55,7 @@ def test_options_become_a_scenario(
 
 
 def test_the_printed_scenario_is_a_file_that_can_be_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    options = ("--goodput", "1:8", "--slo", "ttft=2000,itl=100", "--isl", "40", "--drain", "30s")
+    options = ("--goodput", "1:8", "--slo", "ttft=2s,itl=100", "--isl", "40", "--drain", "30s")
     scenario = printed(capsys, *options)
     path = tmp_path / "load.yaml"
     assert main(["bench", "load", NOWHERE, "--model", "m", "--print-scenario", *options]) == 0
@@ -71,8 +72,7 @@ def test_the_printed_scenario_is_a_file_that_can_be_run(capsys: pytest.CaptureFi
         (("--model", "m", "--goodput", "1:8"), "say under `slo` what is good"),
         (("--model", "m", "--goodput", "8:1", "--slo", "ttft=9"), "lo (8) must be below hi (1)"),
         (("--model", "m", "--goodput", "8"), "write --goodput LO:HI"),
-        (("--model", "m", "--slo", "speed=9"), "'speed' is not a limit"),
-        (("--model", "m", "--slo", "ttft=fast"), "slo.ttft_ms: "),
+        (("--model", "m", "--slo", "ttft=2s,speed=9"), "'speed=9' is not a limit: write ttft=2s,itl=100ms,e2e=30s"),
         (("--model", "m", "--sweep", "1,2"), "write clients=1,2,4,8 or rate=0.5,1,2"),
         (("--model", "m", "--sweep", "clients=1,x"), "load.0.concurrency.1: "),
         (("--model", "m", "--rate", "-1"), "load.0.rate: "),
@@ -99,17 +99,16 @@ def test_addresses_get_a_v1_only_where_they_have_no_path() -> None:
         base_url("localhost:8080")
 
 
-def test_presets_are_chosen_by_name() -> None:
-    assert parse_slo("mlperf-8b-interactive") == {"preset": "mlperf-8b-interactive"}
-
-
-def test_a_sweep_is_measured_and_ends_in_one_json_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_sweep_is_measured_and_ends_in_one_json_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, calibration: Calibration
+) -> None:
     with in_thread(TimedServer(ttft=0.01, slots=2)) as server:
         options = ["--sweep", "clients=1,2,3,4", "--requests", "24", "--out", str(tmp_path), "--slo", "e2e=60000"]
         assert main(["bench", "load", server.url, *options]) == 0
     headline = json.loads(capsys.readouterr().out.splitlines()[-1])
     result = read_result(tmp_path)
     assert result.command == "load"
+    assert result.calibration == calibration
     assert headline["complete"] is True
     assert {name: stage["ok"] for name, stage in headline["stages"].items()} == {
         f"load-c{clients}": 24 for clients in (1, 2, 3, 4)
@@ -119,6 +118,7 @@ def test_a_sweep_is_measured_and_ends_in_one_json_line(capsys: pytest.CaptureFix
     assert "load: over clients at once" in (tmp_path / "report.md").read_text()
 
 
+@pytest.mark.usefixtures("calibration")
 def test_a_goodput_search_is_measured_and_reported(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """No server answers in 5 ms if it waits 50: the search ends at its lowest rate, with every probe on record."""
     with in_thread(TimedServer(ttft=0.05)) as server:
@@ -130,29 +130,42 @@ def test_a_goodput_search_is_measured_and_reported(capsys: pytest.CaptureFixture
     assert "not even the lowest rate attained it" in (tmp_path / "report.md").read_text()
 
 
-def test_ctrl_c_keeps_what_was_measured(tmp_path: Path) -> None:
-    with in_thread(TimedServer(ttft=0.02)) as server:
-        command = [sys.executable, "-m", "handlers.cli", "bench", "load", server.url, "--rate", "50"]
-        child = subprocess.Popen(
-            [*command, "--duration", "60s", "--warmup", "0", "--out", str(tmp_path)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        _wait_for_requests(server, 20)
-        child.send_signal(signal.SIGINT)
-        output, _ = child.communicate(timeout=60)
-    assert child.returncode == 130
-    assert json.loads(output.splitlines()[-1])["complete"] is False
+@pytest.mark.usefixtures("calibration")
+def test_a_key_is_sent_and_only_its_variable_kept(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_KEY", "secret-1")
+    with in_thread(TimedServer(ttft=0.01, api_key="secret-1")) as server:
+        assert "401" in failure(capsys, url=server.url)
+        options = ["--requests", "4", "--out", str(tmp_path), "--api-key-env", "SOME_KEY"]
+        assert main(["bench", "load", server.url, *options]) == 0
     (stage,) = read_result(tmp_path).stages
-    assert stage.n_ok >= 15
+    assert stage.n_ok == 4
+    output = capsys.readouterr()
+    assert "secret-1" not in output.out + output.err
+    assert not any("secret-1" in file.read_text() for file in tmp_path.iterdir())
+    monkeypatch.delenv("SOME_KEY")
+    assert "SOME_KEY should hold its API key" in failure(capsys, "--api-key-env", "SOME_KEY")
+
+
+@pytest.mark.usefixtures("calibration")
+def test_ctrl_c_keeps_what_was_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with in_thread(TimedServer(ttft=0.02)) as server:
+        threading.Thread(target=_interrupt, args=[server, 20]).start()
+        options = ["--rate", "50", "--duration", "60s", "--warmup", "0", "--out", str(tmp_path)]
+        assert main(["bench", "load", server.url, *options]) == 130
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["complete"] is False
+    (stage,) = read_result(tmp_path).stages
+    assert 15 <= stage.n_ok <= stage.n_sent < 3000
     assert stage.n_sent == len((tmp_path / "requests.jsonl").read_text().splitlines())
 
 
-def _wait_for_requests(server: StubServer, count: int) -> None:
-    async def wait() -> None:
-        while len(server.bodies) < count:
-            await asyncio.sleep(0.02)
-
-    asyncio.run(asyncio.wait_for(wait(), 60))
+def _interrupt(server: StubServer, after: int) -> None:
+    """As Ctrl-C does, when the server has seen so many requests."""
+    give_up = time.monotonic() + 60
+    while len(server.bodies) < after and time.monotonic() < give_up:
+        time.sleep(0.02)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_stages_of_a_scenario_have_names_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
+from bench.calibrate.calibration import Calibration
+from bench.calibrate.scripts import SCRIPTS
 from bench.load.adhoc import as_yaml
 from bench.load.lead import Lead, verdict
 from bench.load.shares import Plan, Rows, missing_workers, worker_file
@@ -28,6 +30,7 @@ from tests.bench_stub import TimedServer, in_thread
 LOCUST = [sys.executable, "-m", "locust", "-f", str(Path(__file__).parents[1] / "bench/locustfile.py")]
 HEADLESS = ("--headless", "--only-summary")
 TOKENS = 6
+EXACT = Calibration(scripts=[], error_ms={"ttft_ms": 0.1})
 
 
 def start(url: str, out: Path, *options: str) -> subprocess.Popen[str]:
@@ -51,9 +54,10 @@ def median_of(result: Result, metric: str) -> float:
     return found.p50
 
 
-def test_an_open_loop_over_two_processes_is_one_schedule_timed_token_by_token(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [(), pytest.param(("--processes", "2"), marks=pytest.mark.extended)])
+def test_an_open_loop_is_one_schedule_timed_token_by_token(tmp_path: Path, processes: tuple[str, ...]) -> None:
     with in_thread(TimedServer(ttft=0.2, itl=0.03, tokens=TOKENS)) as server:
-        options = ("--rate", "20", "--arrivals", "constant", "--requests", "30", "--processes", "2")
+        options = ("--rate", "20", "--arrivals", "constant", "--requests", "30", *processes)
         assert run(server.url, tmp_path, *options) == 0
         assert len({json.dumps(body["messages"]) for body in server.bodies}) == 30
     result, records = read_result(tmp_path), rows(tmp_path)
@@ -68,15 +72,25 @@ def test_an_open_loop_over_two_processes_is_one_schedule_timed_token_by_token(tm
     assert main(["bench", "report", str(tmp_path)]) == 0
 
 
-def test_a_closed_loop_shares_its_requests_and_a_missed_slo_is_exit_code_1(tmp_path: Path) -> None:
-    with in_thread(TimedServer(ttft=0.05, tokens=TOKENS)) as server:
-        assert run(server.url, tmp_path, "-u", "3", "--requests", "10", "--slo", "ttft=40") == 1
+def test_a_closed_loop_shares_its_requests_and_a_missed_slo_is_exit_code_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_KEY", "secret-1")
+    with in_thread(TimedServer(ttft=0.05, tokens=TOKENS, api_key="secret-1")) as server:
+        options = ("-u", "3", "--requests", "10", "--slo", "ttft=40", "--api-key-env", "SOME_KEY")
+        assert run(server.url, tmp_path, *options) == 1
+    assert not any("secret-1" in file.read_text() for file in tmp_path.iterdir())
     (stage,) = read_result(tmp_path).stages
     assert (stage.load.words, stage.n_ok, stage.rounds[0].most_in_flight) == ("3 clients", 10, 3)
+    found = read_result(tmp_path).calibration
+    assert found is not None
+    assert [check.script for check in found.scripts] == [script.name for script in SCRIPTS]
+    assert found.faults == []
     assert stage.goodput is not None
     assert stage.goodput.good == 0
 
 
+@pytest.mark.extended
 def test_a_server_that_is_down_is_all_failures_and_exit_code_1(tmp_path: Path) -> None:
     assert run("http://127.0.0.1:9", tmp_path, "--rate", "50", "--requests", "8") == 1
     (stage,) = read_result(tmp_path).stages
@@ -193,7 +207,7 @@ def answered(turn: tuple[str, RequestRecord], ttft_ms: int, err: str | None = No
 
 
 def shared_result(out: Path, *, ttft_ms: int = 50, err: str | None = None) -> Result:
-    lead = Lead(scenario(kind="constant", rate=10, requests=6), workers=2, starts_in=0, out=out)
+    lead = Lead(scenario(kind="constant", rate=10, requests=6), EXACT, workers=2, starts_in=0, out=out)
     for worker in (0, 1):
         written = Rows(out, worker)
         for turn in lead.plan.turns(worker):
@@ -210,8 +224,19 @@ def test_rows_of_all_workers_are_joined_in_their_order(tmp_path: Path) -> None:
     assert result.stages[0].n_ok == 6
 
 
+def test_a_number_below_the_error_of_the_client_is_refused(tmp_path: Path) -> None:
+    lost = Calibration(scripts=[], error_ms={"ttft_ms": 51.0})
+    lead = Lead(scenario(kind="constant", rate=10, requests=6), lost, workers=1, starts_in=0, out=tmp_path)
+    written = Rows(tmp_path, 0)
+    for turn in lead.plan.turns(0):
+        written.write(answered(turn, 50))
+    written.close()
+    (stage,) = lead.result(patience=0).stages
+    assert [flag.severity for flag in stage.validity if flag.code == "precision"] == ["invalid"]
+
+
 def test_a_worker_that_was_lost_leaves_its_rows_and_an_incomplete_result(tmp_path: Path) -> None:
-    lead = Lead(scenario(kind="constant", rate=10, requests=6), workers=2, starts_in=0, out=tmp_path)
+    lead = Lead(scenario(kind="constant", rate=10, requests=6), EXACT, workers=2, starts_in=0, out=tmp_path)
     for worker in (0, 1):
         lines = [answered(turn, 50).line() + "\n" for turn in lead.plan.turns(worker)]
         worker_file(tmp_path, worker).with_suffix(".jsonl" if worker else ".part").write_text("".join(lines))
@@ -223,7 +248,7 @@ def test_a_worker_that_was_lost_leaves_its_rows_and_an_incomplete_result(tmp_pat
 
 
 def test_a_row_that_was_cut_is_left_out(tmp_path: Path) -> None:
-    lead = Lead(scenario(kind="constant", rate=10, requests=2), workers=1, starts_in=0, out=tmp_path)
+    lead = Lead(scenario(kind="constant", rate=10, requests=2), EXACT, workers=1, starts_in=0, out=tmp_path)
     assert missing_workers(lead.plan) == [0]
     (first, _) = lead.plan.turns(0)
     whole = answered(first, 50).line()

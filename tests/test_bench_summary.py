@@ -8,10 +8,14 @@ import pytest
 
 from bench.calibrate.calibration import Calibration
 from bench.doubts.machine import doubts_of_builds
-from bench.prompt_spec import Cache
+from bench.prompt_spec import Cache, Mixed
 from bench.record import INTERRUPTED, RequestRecord
+from bench.report.blocks import Notes
+from bench.report.stages import sections
+from bench.result import ScenarioText
 from bench.sample import HostUse, Sample
 from bench.scenario import Scenario
+from bench.session import Session
 from bench.summary import ratios, summarise
 
 SCENARIO = Scenario.model_validate(
@@ -128,6 +132,37 @@ def test_a_prompt_that_was_meant_warm_and_was_computed_raises_a_doubt() -> None:
     assert codes(sample(), cache="warm") == codes(sample(cached=None), cache="warm") == ["not_cached"]
 
 
+def mixed(warm: int, cold: int) -> Sample:
+    """Requests of 40 prompt tokens, of which so many came from a cache where they were meant to and where not."""
+    found = sample(requests=40)
+    for record in found.records:
+        record.cached = warm if MIX.is_warm(record.index) else cold
+    return found
+
+
+MIX = Mixed(warm=0.7)
+
+
+def test_in_a_mix_each_request_is_held_against_what_it_was_meant_to_be() -> None:
+    assert codes(mixed(warm=35, cold=15), cache=MIX) == []
+    assert codes(mixed(warm=35, cold=35), cache=MIX) == ["cached"]
+    assert codes(mixed(warm=15, cold=15), cache=MIX) == ["not_cached"]
+    assert codes(mixed(warm=15, cold=35), cache=MIX) == ["cached", "not_cached"], "the share alone would not tell"
+
+
+def test_the_report_of_a_mix_tells_what_usage_says_beside_what_was_meant() -> None:
+    prompts = STAGE.prompts.model_copy(update={"kind": "shared-document", "cache": MIX})
+    scenario = SCENARIO.model_copy(update={"load": (STAGE.model_copy(update={"prompts": prompts}),)})
+    done = mixed(warm=30, cold=0)
+    done.stage = scenario.load[0]
+    text = ScenarioText(hash="s", text=scenario)
+    result = Session("run", "known").result(complete=True, scenario=text, stages=summarise([done], scenario))
+    notes = next(block for section in sections(result) for block in section.blocks if isinstance(block, Notes))
+    share = sum(record.cached or 0 for record in done.records) / 1600
+    assert any(line.startswith(f"ours: {share:.0%} of the prompt tokens came from a cache") for line in notes.lines)
+    assert any("70% of the requests were meant to be warm" in line for line in notes.lines)
+
+
 def test_fewer_requests_than_a_median_needs_raise_a_doubt() -> None:
     few = sample()
     del few.records[1:]
@@ -139,6 +174,36 @@ def test_what_is_not_above_the_clients_error_is_invalid_and_what_is_near_it_susp
         calibration = Calibration(scripts=[], error_ms={"ttft_ms": error})
         (stage,) = summarise([sample()], SCENARIO, calibration)
         assert [flag.severity for flag in stage.validity if flag.code == "precision"] == expected
+
+
+def late(*sent_ms: float) -> Sample:
+    """Requests that were due at 0, sent so much later, and answered 70 ms after that."""
+    found = sample(requests=len(sent_ms), t_first_byte=None)
+    for record, ms in zip(found.records, sent_ms, strict=True):
+        moved = round(ms * MS)
+        record.t_send, record.t_first_tok = moved, moved + 70 * MS
+        record.t_last_tok, record.t_end = moved + 170 * MS, moved + 175 * MS
+    return found
+
+
+@pytest.mark.parametrize(
+    ("sent_ms", "expected"),
+    [
+        ([1.5] * 10, []),
+        ([7.0] * 10, []),
+        ([9.0] * 10, ["lag"]),
+        ([0.9] * 95 + [3.0] * 5, []),
+        ([0.9] * 90 + [60.0] * 10, ["lag"]),
+        ([0.9] * 30 + [60.0] * 5, []),
+    ],
+    ids=["idle machine", "a tenth", "more", "idle machine with a tail", "a tail that p95 shows", "no p95 of so few"],
+)
+def test_lateness_is_doubted_by_what_it_does_to_a_percentile(sent_ms: list[float], expected: list[str]) -> None:
+    assert codes(late(*sent_ms)) == expected
+
+
+def test_lateness_within_the_clients_own_error_is_told_as_that() -> None:
+    assert codes(late(*[9.0] * 10), calibration=Calibration(scripts=[], error_ms={"ttft_ms": 10.0})) == ["precision"]
 
 
 def test_rounds_that_differ_much_raise_a_doubt() -> None:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from bench.errors import BenchError
+from bench.prompt_spec import Mixed
 from bench.scenario import Scenario, read_scenario
 from bench.token_fit import fit_tokens
 from bench.workload import Prompt, PromptSource, messages
@@ -61,6 +62,26 @@ def test_a_shared_document_is_the_same_in_all_rounds_of_a_run_and_only_there(tmp
     assert len(set(documents)) == 1
     assert len(set(questions)) == len(questions) == 40
     assert texts(asked(wanted, run="y"))[0].split("\n\n")[0] != documents[0]
+
+
+def test_a_mix_asks_the_stated_share_about_one_document_and_the_rest_about_texts_of_their_own(tmp_path: Path) -> None:
+    wanted = scenario(tmp_path, {"kind": "shared-document", "cache": {"warm": 0.7}, "isl": 200, "osl": 4})
+    prompts = texts(asked(wanted, count=200) + asked(wanted, part="round 1", count=200))
+    about_one = [prompt for prompt in prompts if "\n\n" in prompt]
+    assert len({prompt.split("\n\n")[0] for prompt in about_one}) == 1
+    assert len(about_one) / 400 == pytest.approx(0.7, abs=0.01)
+    assert len({prompt[:8] for prompt in prompts}) == 400 - len(about_one) + 1
+    assert about_one[0] == prompts[0], "so that a warm-up fills the cache"
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_mix_is_even_for_every_client_and_in_every_part_of_a_round(share: float) -> None:
+    warm = [Mixed(warm=share).is_warm(index) for index in range(600)]
+    for clients in (1, 2, 3, 8):
+        for client in range(clients):
+            assert sum(warm[client::clients]) / (600 / clients) == pytest.approx(share, abs=0.05)
+    for start in range(0, 600, 50):
+        assert sum(warm[start : start + 50]) / 50 == pytest.approx(share, abs=0.06)
 
 
 def test_a_quote_asks_for_a_text_that_is_in_the_prompt(tmp_path: Path) -> None:

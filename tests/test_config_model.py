@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from core.config.model import ModelConfig, Parameters
 from core.config.scalars import to_bool, to_int
+from core.gguf.kv_cache import CACHE_TYPES
 
 
 def config(**values: Any) -> ModelConfig:
@@ -68,6 +69,38 @@ def test_a_seed_of_minus_one_and_a_penalty_of_zero_are_not_set() -> None:
 )
 def test_flash_attention_is_a_word_or_a_boolean(text: str | bool, setting: str) -> None:
     assert config(flash_attention=text).flash_attention == setting
+
+
+def test_the_cache_has_the_types_of_llama_cpp() -> None:
+    for name in CACHE_TYPES:
+        assert config(cache_type_k=name, cache_type_v=name.lower()).cache_types == (name, name)
+    assert config(cache_type_k="", cache_type_v=None).cache_types == config().cache_types == ("F16", "F16")
+    with pytest.raises(ValidationError, match="'q8_0'"):
+        config(cache_type_k="q8")
+
+
+def test_values_that_only_flash_attention_reads_are_refused_without_it() -> None:
+    assert config(cache_type_v="q8_0").cache_types == ("F16", "Q8_0")
+    assert config(cache_type_v="bf16", cache_type_k="q4_0", flash_attention="off").cache_types == ("Q4_0", "BF16")
+    with pytest.raises(ValidationError, match="q5_1 needs flash attention, and flash_attention is off: leave that out"):
+        config(cache_type_v="q5_1", flash_attention="off")
+
+
+def test_rope_scaling_is_a_word_and_factors_of_zero_or_less_are_not_set() -> None:
+    read = config(rope_scaling="YaRN", yarn_ext_factor="-1", yarn_attn_factor="0", yarn_beta_fast="32", yarn_orig_ctx=0)
+    assert (read.rope_scaling, read.yarn_beta_fast) == ("yarn", 32)
+    assert read.yarn_ext_factor is read.yarn_attn_factor is read.yarn_orig_ctx is config(rope_scaling="").rope_scaling
+    with pytest.raises(ValidationError, match="'none', 'linear' or 'yarn'"):
+        config(rope_scaling="ntk")
+
+
+@pytest.mark.parametrize(
+    ("word", "setting"), [("true", True), ("1", True), ("enabled", True), ("0", False), ("no", False)]
+)
+def test_swa_full_is_a_key_or_one_of_the_options(word: str, setting: bool) -> None:
+    assert config(swa_full=word).swa_full is config(options=[f"swa_full:{word}"]).swa_full is setting
+    assert config(options=[f"swa_full:{word}", "parallel:3"], swa_full=not setting).swa_full is not setting
+    assert config(options=["parallel:3"]).swa_full is None
 
 
 @pytest.mark.parametrize(("text", "setting"), [("off", False), ("false", False), ("on", True), (False, False)])

@@ -7,10 +7,10 @@ from core.config.spelling import misspelt_keys
 
 
 def test_keys_that_do_nothing_yet_are_named_once_for_each_reason() -> None:
-    config = {"yarn_ext_factor": "2", "yarn_beta_fast": "32", "rope_scaling": "yarn", "parameters": {"tfz": "0.5"}}
+    config = {"lora_adapter": "a", "lora_scale": "0.5", "lora_base": "b", "parameters": {"tfz": "0.5"}}
     said = dict(notices(config))
-    assert list(said) == [("yarn_ext_factor",), ("parameters", "tfz")]
-    assert said["yarn_ext_factor",].startswith("with yarn_beta_fast, rope_scaling: not built yet")
+    assert list(said) == [("lora_adapter",), ("parameters", "tfz")]
+    assert said["lora_adapter",].startswith("with lora_scale, lora_base: not built yet")
     assert said["parameters", "tfz"] == "not carried out, llama.cpp has no such sampler: remove it"
 
 
@@ -20,7 +20,8 @@ def test_keys_that_do_nothing_yet_are_named_once_for_each_reason() -> None:
         {"mmproj": "", "draft_model": "", "n_draft": "0", "prompt_cache_all": "false", "main_gpu": "0"},
         {"parameters": {"tfz": "1", "n_keep": "0", "n": "1"}, "cache_type_k": "f16", "function": {}},
         {"f16": "true", "description": "x", "usage": "x", "feature_flags": {"usage": "true"}},
-        {"known_usecases": ["chat", "FLAG_COMPLETION", "embeddings"], "options": ["use_jinja:true", "parallel:2"]},
+        {"known_usecases": ["chat", "FLAG_COMPLETION", "embeddings"], "options": ["parallel:2", "swa_full:true"]},
+        {"cache_type_k": "q8_0", "rope_scaling": "yarn", "yarn_ext_factor": "1", "swa_full": "false"},
         {"roles": {"user": "x"}, "system_prompt": "x", "template": {"chat": "x", "reply_prefix": "x"}},
         {"cutstrings": ["x"], "trimspace": ["x"], "mirostat": "2", "parameters": {"typical_p": "0.5", "echo": "true"}},
     ],

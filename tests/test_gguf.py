@@ -193,7 +193,7 @@ def test_the_header_agrees_with_llama_cpp(models_folder: Path) -> None:
     path = models_folder / "SmolLM2-135M-Instruct.Q4_1.gguf"
     header, model = read_header(path), LlamaModel(path)
     try:
-        assert kv_bytes_per_token(header) == model.kv_bytes_per_token
+        assert kv_bytes_per_token(header, "Q8_0", "F16") == model.kv_bytes_per_token("q8_0", "f16")
         assert header.context_length == model.context_train
         assert header.chat_template == model.chat_template
         assert (header.bos_id, header.adds_bos) == (model.bos, model.adds_bos)

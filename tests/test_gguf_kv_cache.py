@@ -7,12 +7,25 @@ import logging
 import re
 from pathlib import Path
 
+import llama_cpp.llama_cpp as lib
 import pytest
 
 from core.errors import ModelUnusable
 from core.gguf import GgufHeader, read_header
 from core.gguf.header import ArrayInfo, Scalar
-from core.gguf.kv_cache import KvLayout, kv_bytes_per_token, kv_cache_bytes, kv_layers, row_bytes
+from core.gguf.kv_cache import (
+    CACHE_TYPES,
+    KvLayout,
+    cells_that_fit,
+    kv_bytes_per_token,
+    kv_cache_bytes,
+    kv_layers,
+    row_bytes,
+)
+from core.llama.context import ContextSettings, open_context
+from core.llama.model import LlamaModel
+from tests.random_gguf import write_windowed
+from tests.tiny_llama import write_tiny_llama
 
 MIB = 2**20
 
@@ -66,6 +79,16 @@ def test_quantized_values_need_flash_attention_and_whole_blocks() -> None:
         kv_cache_bytes(header(), KvLayout(256, flash_attention=False, value_type="Q8_0"))
     with pytest.raises(ModelUnusable, match="block of 32"):
         row_bytes(80, "Q8_0")
+    phi = header(attention__key_length=80, attention__value_length=80, attention__head_count_kv=32)
+    assert kv_cache_bytes(phi, KvLayout(256, flash_attention=False, key_type="Q8_0"))
+    with pytest.raises(ModelUnusable, match="block of 32"):
+        kv_cache_bytes(phi, KvLayout(256, key_type="Q8_0"))
+
+
+def test_as_many_cells_are_found_as_fit() -> None:
+    assert cells_that_fit(lambda n: n, 1000, most=4096) == 768
+    assert cells_that_fit(lambda n: n, 10, most=4096) == 0
+    assert cells_that_fit(lambda n: 0, 10, most=4097) == 4097
 
 
 def test_windowed_layers_keep_window_and_pass_unless_the_window_is_full() -> None:
@@ -98,6 +121,8 @@ def test_layers_of_another_width_shared_caches_latents_and_recurrent_layers() ->
         "attention__value_length": 512, "attention__key_length_mla": 192, "nextn_predict_layers": 1,
     })  # fmt: skip
     assert kv_bytes_per_token(latent) == 576 * 2
+    with pytest.raises(ModelUnusable, match="one type, not F16 and BF16"):
+        kv_cache_bytes(latent, KvLayout(256, value_type="BF16"))
     hybrid = header("qwen3next", block_count=8, full_attention_interval=4)
     assert [layer.key > 0 for layer in kv_layers(hybrid)] == [False, False, False, True] * 2
 
@@ -106,29 +131,64 @@ def test_an_encoder_has_no_cache() -> None:
     assert kv_cache_bytes(header("bert", attention__causal=False), KvLayout(512)) == 0
 
 
+def set_aside(path: Path, settings: ContextSettings, caplog: pytest.LogCaptureFixture) -> float:
+    """MiB of KV cache by llama.cpp's own words, of all its parts."""
+    model = LlamaModel(path)
+    caplog.clear()
+    with caplog.at_level(logging.DEBUG, "warmfn.llama"):
+        lib.llama_free(ctypes.c_void_p(open_context(model, settings)))
+    model.close()
+    stated = re.findall(r"KV buffer size = +([\d.]+) MiB", caplog.text)
+    assert stated
+    return sum(map(float, stated))
+
+
+def settings_of(layout: KvLayout) -> ContextSettings:
+    return ContextSettings(
+        num_cells=layout.cells,
+        num_seqs=layout.seqs,
+        unified=layout.unified,
+        max_batch=layout.rows,
+        micro_batch=layout.rows,
+        threads=1,
+        threads_batch=1,
+        flash_attention="on" if layout.flash_attention else "off",
+        cache_type_k=layout.key_type.lower(),
+        cache_type_v=layout.value_type.lower(),
+        swa_full=layout.full_window,
+    )
+
+
+@pytest.mark.parametrize("cache_type", CACHE_TYPES)
+def test_every_type_takes_what_llama_cpp_sets_aside(
+    cache_type: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_tiny_llama(tmp_path / "w.gguf")
+    layouts = [KvLayout(4096, key_type=cache_type, value_type=cache_type), KvLayout(4096, key_type=cache_type)]
+    for layout in layouts:
+        found = kv_cache_bytes(read_header(path), layout) / MIB
+        assert found == pytest.approx(set_aside(path, settings_of(layout), caplog), abs=0.006)
+
+
+@pytest.mark.parametrize("full_window", [True, False])
+@pytest.mark.parametrize("unified", [True, False])
+def test_a_window_takes_what_llama_cpp_sets_aside(
+    full_window: bool, unified: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_windowed(tmp_path / "w.gguf")
+    layout = KvLayout(8192, seqs=3, unified=unified, rows=64, full_window=full_window)
+    model = LlamaModel(path)
+    assert model.kv_cache_bytes(layout) == kv_cache_bytes(read_header(path), layout)
+    model.close()
+    found = kv_cache_bytes(read_header(path), layout) / MIB
+    assert found == pytest.approx(set_aside(path, settings_of(layout), caplog), abs=0.012)
+
+
 @pytest.mark.weights
 def test_the_formula_is_what_llama_cpp_sets_aside(models_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    import llama_cpp.llama_cpp as lib
-
-    from core.llama.context import FLASH_ATTENTION
-    from core.llama.model import LlamaModel
-
     path = models_folder / "SmolLM2-135M-Instruct.Q4_1.gguf"
-    of_file, model = read_header(path), LlamaModel(path)
-    numbers = {"F16": 1, "Q8_0": 8, "Q4_0": 2}
-    layouts = [KvLayout(8192, key_type=name, value_type=name) for name in numbers]
+    layouts = [KvLayout(8192, key_type=name, value_type=name) for name in ("F16", "Q8_0", "Q4_0")]
     layouts += [KvLayout(1000, seqs=3, flash_attention=False), KvLayout(1000, seqs=3, unified=True)]
-    try:
-        for layout in layouts:
-            params = lib.llama_context_default_params()
-            params.n_ctx, params.n_seq_max, params.kv_unified = layout.cells, layout.seqs, layout.unified
-            params.type_k, params.type_v = numbers[layout.key_type], numbers[layout.value_type]
-            params.flash_attn_type = FLASH_ATTENTION["on" if layout.flash_attention else "off"]
-            caplog.clear()
-            with caplog.at_level(logging.DEBUG, "warmfn.llama"):
-                lib.llama_free(ctypes.c_void_p(lib.llama_init_from_model(model.handle, params)))
-            stated = re.search(r"KV buffer size = +([\d.]+) MiB", caplog.text)
-            assert stated
-            assert kv_cache_bytes(of_file, layout) / MIB == pytest.approx(float(stated[1]), abs=0.006)
-    finally:
-        model.close()
+    for layout in layouts:
+        found = kv_cache_bytes(read_header(path), layout) / MIB
+        assert found == pytest.approx(set_aside(path, settings_of(layout), caplog), abs=0.006)

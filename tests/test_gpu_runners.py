@@ -16,7 +16,7 @@ from core.llama.model import LlamaModel
 from core.llama.offload import Offload
 from core.runners import embedding_torch
 from core.runners.gpu import LOADED_RESERVE, Attention, batch_rows, cache_room, embedding_batch, flash_attention
-from core.runners.text_llama import plan_limits
+from core.runners.planning import plan_limits
 from core.runners.torch_device import TorchCard, place
 
 MIB, GIB = 1 << 20, 1 << 30

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -12,14 +13,24 @@ import pytest
 
 from core.config.model import ModelConfig
 from core.engine.sequence import Sequence, Update
+from core.engine.step_cost import StepCost
 from core.llama.context import LlamaContext
 from core.packer import make_packs
 from core.packs.folder import Pack
 from core.runners.text import TextRunner
 from core.runners.text_llama import load
+from tests.fakes import FREE_ROWS
 from tests.random_gguf import WINDOW, write_recurrent, write_windowed
 
 TEXT = "the-quick-brown-fox-jumps-over-the-lazy-dog." * 4
+LONG = TEXT * 4
+SMALL: dict[str, Any] = {
+    "context_size": 2048,
+    "slots": 4,
+    "swa_full": False,
+    "parameters": {"model": "w.gguf", "batch": 64},
+}
+"""A window that keeps 256 of LONG's 704 tokens, 384 where four share a pool."""
 
 
 @pytest.fixture(params=["split", "unified"])
@@ -32,20 +43,27 @@ def config(folder: Path, **values: Any) -> ModelConfig:
     return ModelConfig.model_validate(known | values)
 
 
-def ask(runner: TextRunner, text: str) -> tuple[list[int], int]:
-    """The tokens of a greedy answer, and how many of the prompt's came from the cache."""
+def answered(runner: TextRunner, text: str, max_tokens: int = 6) -> Sequence:
+    """A greedy answer."""
     updates: SimpleQueue[Update] = SimpleQueue()
     prompt = runner.completion_prompt(text)
-    seq: Sequence = runner.submit(prompt, updates.put, max_tokens=6, temperature=0, ignore_eos=True)
-    while not updates.get(timeout=30).is_last:
+    seq: Sequence = runner.submit(prompt, updates.put, max_tokens=max_tokens, temperature=0, ignore_eos=True)
+    while not (update := updates.get(timeout=30)).is_last:
         pass
+    assert not update.error
+    return seq
+
+
+def ask(runner: TextRunner, text: str, max_tokens: int = 6) -> tuple[list[int], int]:
+    """The tokens of an answer, and how many of the prompt's came from the cache."""
+    seq = answered(runner, text, max_tokens)
     return seq.tokens[seq.num_prompt :], seq.num_cached
 
 
-@pytest.fixture
-def windowed(tmp_path: Path, kv: str) -> Iterator[TextRunner]:
+@pytest.fixture(params=[{}, SMALL], ids=["full", "small"])
+def windowed(request: pytest.FixtureRequest, tmp_path: Path, kv: str) -> Iterator[TextRunner]:
     write_windowed(tmp_path / "w.gguf")
-    runner = load(config(tmp_path, kv=kv))
+    runner = load(config(tmp_path, kv=kv, **request.param))
     yield runner
     runner.close()
 
@@ -57,6 +75,54 @@ def test_a_prefix_behind_a_sliding_window_gives_what_a_fresh_one_gives(windowed:
     again = [ask(windowed, f"{number}{TEXT}{question}") for number, question in enumerate(questions)]
     assert [tokens for tokens, _ in again] == [tokens for tokens, _ in fresh]
     assert all(cached > len(TEXT) for _, cached in again)
+
+
+def test_a_small_window_gives_what_a_full_one_gives_and_is_computed_anew_where_it_is_gone(
+    tmp_path: Path, kv: str
+) -> None:
+    write_windowed(tmp_path / "w.gguf")
+    found = []
+    for values in ({}, {"swa_full": False}):
+        runner = load(config(tmp_path, kv=kv, **SMALL | {"swa_full": True} | values))
+        found.append([ask(runner, text) for text in (LONG, f"{LONG}!", LONG[:300], f"{LONG[:300]}?", LONG)])
+        runner.close()
+    full, small = found
+    assert [tokens for tokens, _ in small] == [tokens for tokens, _ in full]
+    assert [cached > 1 for _, cached in full] == [False, True, True, True, True]
+    assert [cached > 1 for _, cached in small[:4]] == [False, True, False, True], "LONG[:300] has slid out long ago"
+
+
+def test_many_streams_behind_small_windows_never_run_out_of_cells(tmp_path: Path, kv: str) -> None:
+    """llama.cpp takes no cell back that several sequences read: if in a pool they shared all that LONG has left in its
+    window, none would be left to compute the next token in."""
+    write_windowed(tmp_path / "w.gguf")
+    runner = load(config(tmp_path, kv=kv, **SMALL))
+    ask(runner, LONG, max_tokens=1)
+    texts = [f"{LONG}{number}" for number in range(4)]
+    with ThreadPoolExecutor(4) as clients:
+        together = [tokens for tokens, _ in clients.map(ask, [runner] * 4, texts, [60] * 4)]
+    assert together == [ask(runner, text, max_tokens=60)[0] for text in texts]
+    runner.close()
+
+
+@pytest.mark.parametrize(("values", "drafts"), [({"swa_full": True}, True), ({}, False)])
+def test_drafts_behind_a_window_change_nothing_and_are_off_where_it_is_small(
+    tmp_path: Path, kv: str, values: dict[str, Any], drafts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "core.engine.draft.measure_step_cost", lambda *_, unified, **__: StepCost(FREE_ROWS, unified=unified)
+    )
+    write_windowed(tmp_path / "w.gguf")
+    found = []
+    for lookup in (False, True):
+        runner = load(config(tmp_path, kv=kv, prompt_lookup=lookup, **SMALL | values))
+        with ThreadPoolExecutor(3) as clients:
+            asked = [clients.submit(answered, runner, f"{LONG}{number}", 120) for number in range(3)]
+            found.append([seq.result() for seq in asked])
+        runner.close()
+    plain, drafted = found
+    assert [seq.tokens for seq in drafted] == [seq.tokens for seq in plain]
+    assert [seq.num_drafted > 20 for seq in drafted] == [drafts] * 3
 
 
 def test_a_pack_behind_a_sliding_window_is_used_whole_or_not_at_all(tmp_path: Path, kv: str) -> None:

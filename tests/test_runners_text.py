@@ -12,7 +12,8 @@ import pytest
 from core.config.model import ModelConfig
 from core.engine.draft import MAX_DRAFTED
 from core.engine.step_cost import StepCost
-from core.runners.text_llama import plan_limits
+from core.errors import ModelUnusable
+from core.runners.planning import plan_limits
 from tests.fakes import FREE_ROWS, reciter
 from tests.serving import LIMITS, FakeService
 
@@ -41,9 +42,49 @@ def test_drafts_are_made_unless_switched_off_or_impossible(
     values: dict[str, Any], can_cut: bool, max_drafted: int
 ) -> None:
     config = ModelConfig(name="m", root=Path("/nowhere"), **values)
-    facts = {"context_train": 512, "num_heads": 9, "kv_bytes_per_token": 1, "is_offloaded": False}
-    model: Any = SimpleNamespace(**facts, can_cut_memory=can_cut)
-    assert plan_limits(config, model, None).max_drafted == max_drafted
+    assert plan_limits(config, model_of(can_cut=can_cut), None).max_drafted == max_drafted
+
+
+@pytest.mark.parametrize(
+    ("values", "max_drafted", "copies"),
+    [
+        ({"kv": "split"}, MAX_DRAFTED, True),
+        ({"kv": "unified"}, MAX_DRAFTED, True),
+        ({"kv": "unified", "slots": 50, "context_size": 150_000}, 14, True),  # of the 64 rows of one pass
+        ({"kv": "unified", "slots": 100, "context_size": 150_000}, 0, True),
+        ({"kv": "split", "swa_full": False}, 0, True),
+        ({"kv": "unified", "swa_full": False}, 0, False),
+    ],
+)
+def test_a_window_is_drafted_behind_and_copied_only_where_nothing_of_it_is_lost(
+    values: dict[str, Any], max_drafted: int, copies: bool
+) -> None:
+    config = ModelConfig(name="m", root=Path("/nowhere"), **{"context_size": 512} | values)
+    limits = plan_limits(config, model_of(attention_window=16), None)
+    assert limits.max_drafted == max_drafted
+    assert (limits.min_copy < limits.context_size) == copies
+
+
+def test_a_pool_takes_what_half_of_the_memory_holds() -> None:
+    """A cell of this model is a byte."""
+    config = ModelConfig(name="m", root=Path("/nowhere"), context_size=1000, slots=4)
+    assert plan_limits(config, model_of(), 8000).kv == "split"
+    pool = plan_limits(config, model_of(), 7999)
+    assert (pool.kv, pool.kv_tokens) == ("unified", 3840)
+    assert plan_limits(config, model_of(), 1500).kv_tokens == 1000
+    with pytest.raises(ModelUnusable, match="m: a KV cache of 1000 tokens takes 0 MiB"):
+        plan_limits(config, model_of(), 900)
+
+
+def model_of(*, can_cut: bool = True, attention_window: int | None = None) -> Any:
+    return SimpleNamespace(
+        context_train=512,
+        num_heads=9,
+        is_offloaded=False,
+        can_cut_memory=can_cut,
+        attention_window=attention_window,
+        kv_cache_bytes=lambda layout: layout.cells,
+    )
 
 
 def test_drafts_are_told_in_the_reply_and_counted_in_the_metrics(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def test_sequences_run_together_give_what_each_gives_alone(unified: bool, min_co
 
 def test_running_streams_come_first_and_prompts_get_bounded_chunks_beside_them() -> None:
     decoder = FakeDecoder(max_batch=16)
-    scheduler = make_scheduler(decoder, max_prefill_beside=4)
+    scheduler = make_scheduler(decoder, prefill_rate=16)
     stream, _ = sequence(range(3), 8)
     scheduler.add(stream)
     step(scheduler, decoder)
@@ -50,17 +50,6 @@ def test_running_streams_come_first_and_prompts_get_bounded_chunks_beside_them()
     scheduler.add(long)
     run(scheduler, decoder)
     assert rows(decoder)[:6] == [[3], [1, 4], [1, 4], [1, 4], [1, 4], [1, 4]]
-
-
-@pytest.mark.parametrize(("length", "chunk"), [(100, 200), (400, 100), (4000, 64)])
-def test_chunks_shrink_as_the_longest_context_grows(length: int, chunk: int) -> None:
-    decoder = FakeDecoder(num_cells=10_000, max_batch=200)
-    scheduler = make_scheduler(decoder, max_scores=40_000)
-    for start in (0, 5000):
-        scheduler.add(sequence(range(start, start + length), 1)[0])
-    batch = scheduler.schedule()
-    assert batch is not None
-    assert batch.num_tokens == chunk
 
 
 def test_prompts_alone_fill_the_batch_in_order_of_arrival() -> None:
@@ -72,9 +61,18 @@ def test_prompts_alone_fill_the_batch_in_order_of_arrival() -> None:
     assert rows(decoder) == [[12, 4]]
 
 
+def test_a_short_prompt_passes_a_long_one() -> None:
+    decoder = FakeDecoder(max_batch=16)
+    scheduler = make_scheduler(decoder)
+    for prompt in (range(200), range(300, 306)):
+        scheduler.add(sequence(prompt, 1)[0])
+    step(scheduler, decoder)
+    assert rows(decoder) == [[10, 6]]
+
+
 def test_a_prefix_being_computed_is_joined_instead_of_computed_twice() -> None:
     decoder = FakeDecoder(num_cells=1200, max_batch=100)
-    scheduler = make_scheduler(decoder)
+    scheduler = make_scheduler(decoder, prefill_rate=80)
     document = list(range(1, 201))
     seqs: list[Sequence] = []
     callers: list[Listener] = []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.advise.evidence import Evidence
-from bench.context.parts import Slo
 from bench.result import StageResult
+from bench.slo import Slo
 from bench.stages import Closed
 from bench.stats import Distribution
 from core.limits import Decode
@@ -58,7 +59,7 @@ def _slots_by_steps(decode: tuple[Decode, ...], slo: Slo) -> Advice:
     """A step gives each sequence one token: the time between two tokens is batch / tok/s."""
     depth = max(found.depth for found in decode)
     gaps = {found.batch: 1e3 * found.batch / found.tok_s for found in decode if found.depth == depth}
-    good = [batch for batch, gap in gaps.items() if gap <= slo.itl_ms]
+    good = [batch for batch, gap in gaps.items() if gap <= slo.limits.get("itl_ms", math.inf)]
     if not good:
         return Advice("slots", None, f"a step takes {min(gaps.values()):.0f} ms at least: longer than the SLO's ITL")
     words = f"a step of so many sequences, {depth} tokens deep, takes {gaps[max(good)]:.0f} ms (bench limits; no load"
@@ -104,8 +105,8 @@ def _idle_timeout(evidence: Evidence) -> Advice:
 
 
 def _meets(stage: StageResult, slo: Slo) -> bool:
-    ttft, itl = _tail(stage, "ttft_ms"), _tail(stage, "itl_ms")
-    return ttft is not None and itl is not None and ttft <= slo.ttft_ms and itl <= slo.itl_ms
+    found = {name: _tail(stage, name) for name in slo.limits}
+    return all(time is not None and time <= slo.limits[name] for name, time in found.items())
 
 
 def _times(stage: StageResult) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.context.parts import ContextPart, Slo
+from bench.context.parts import ContextPart
 from bench.cost.result import CostPart
 from bench.errors import BenchError
 from bench.limits.result import LimitsPart
 from bench.result import Result, StageResult, read_result
+from bench.slo import Slo
 
 
 @dataclass(frozen=True)

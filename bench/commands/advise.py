@@ -11,10 +11,11 @@ from rich.console import Console
 from bench.advise.advice import Advice, advise
 from bench.advise.evidence import read_evidence
 from bench.advise.fragment import fragment
-from bench.context.slo import DEFAULT_SLO, parse_slo, slo_words
+from bench.commands.options import add_slo_option
 from bench.errors import BenchError
 from bench.report.blocks import Report, Section, Table
 from bench.report.terminal import print_report
+from bench.slo import IN_CONVERSATION, TOKEN_LIMITS, parse_slo
 from core.host import available_memory
 from handlers.commands.options import Commands
 
@@ -28,9 +29,7 @@ def add_command(commands: Commands) -> None:
         "what was not measured says what to run. Then a fragment for the model's YAML, and a JSON object as last line.",
     )
     command.add_argument("results", nargs="+", type=Path, metavar="RESULT", help="result folders of one model")
-    command.add_argument(
-        "--slo", default=slo_words(DEFAULT_SLO), metavar="LIMITS", help="what counts as in time (default: %(default)s)"
-    )
+    add_slo_option(command, TOKEN_LIMITS, default=IN_CONVERSATION)
     command.add_argument("--memory", type=float, metavar="GIB", help="for the server (default: what is free here)")
     command.set_defaults(bench=_advise)
 
@@ -39,7 +38,7 @@ def _advise(args: argparse.Namespace) -> int:
     if args.memory is not None and args.memory <= 0:
         raise BenchError("--memory must be more than 0")
     memory = available_memory() if args.memory is None else int(args.memory * 2**30)
-    evidence = read_evidence(args.results, parse_slo(args.slo), memory)
+    evidence = read_evidence(args.results, parse_slo(args.slo, TOKEN_LIMITS), memory)
     found = advise(evidence)
     print_report(_report(evidence.model, found), Console())
     print(f"\n{fragment(evidence.model, found)}")

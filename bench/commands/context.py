@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.commands.options import (
+    add_key_option,
     add_out_option,
+    add_slo_option,
     exit_status,
     out_folder,
     progress_bar,
@@ -16,16 +18,19 @@ from bench.commands.options import (
     until_terminated,
     write,
 )
+from bench.context.doubts import context_doubts
 from bench.context.haystack import QUESTIONS_PER_TASK, TASKS
 from bench.context.measure import ContextRun, LocalModel, Settings, Watcher
 from bench.context.memory import shape_of
 from bench.context.parts import ContextPart
 from bench.context.probing import probe_of
 from bench.context.sequential import MAX_TEXTS
-from bench.context.slo import DEFAULT_SLO, parse_slo, slo_words
 from bench.deployment import Deployment, read_deployment
 from bench.errors import BenchError
+from bench.result import Result
 from bench.session import Session
+from bench.slo import IN_CONVERSATION, TOKEN_LIMITS, parse_slo
+from bench.target_spec import TargetSpec
 from bench.targets.make import our_door
 from core.config.backends import choose_backend
 from core.config.folder import read_folder
@@ -47,6 +52,7 @@ def add_command(commands: Commands) -> None:
     )
     command.add_argument("model", metavar="MODEL", help="of the models folder, or as the server at URL calls it")
     command.add_argument("--target", metavar="URL", help="a server that runs already; the address includes /v1")
+    add_key_option(command)
     command.add_argument("--max-length", type=int, metavar="TOKENS", help="no longer prompts (default: all that fits)")
     command.add_argument(
         "--texts",
@@ -58,9 +64,7 @@ def add_command(commands: Commands) -> None:
     command.add_argument(
         "--seed", type=int, default=7, metavar="N", help="other texts and facts (default: %(default)s)"
     )
-    command.add_argument(
-        "--slo", default=slo_words(DEFAULT_SLO), metavar="LIMITS", help="what counts as in time (default: %(default)s)"
-    )
+    add_slo_option(command, TOKEN_LIMITS, default=IN_CONVERSATION)
     command.add_argument("--memory", type=float, metavar="GIB", help="to plan for (default: what is free here)")
     command.add_argument("--quick", action="store_true", help=f"three lengths, --texts {QUICK_TEXTS}")
     add_models_option(command)
@@ -69,8 +73,7 @@ def add_command(commands: Commands) -> None:
 
 
 def _context(args: argparse.Namespace) -> int:
-    settings = _settings(args)
-    deployment = None if args.target else read_deployment(args.models, args.model)
+    settings, model = _settings(args), _model(args)
     out = out_folder(args.out, "context")
     session = Session("context", "context limits")
     with progress_bar() as progress:
@@ -85,23 +88,29 @@ def _context(args: argparse.Namespace) -> int:
 
         run = ContextRun(settings, out, session.id, Watcher(on_plan, on_progress))
         try:
-            asyncio.run(until_terminated(_measure(run, args, deployment, out)))
+            on_progress("calibrating the client", 0)
+            asyncio.run(until_terminated(_measure(session, run, model, args, out)))
         except (KeyboardInterrupt, asyncio.CancelledError):
             progress.console.print("stopped; what was measured is kept")
         finally:
-            result = session.result(
-                complete=run.complete, model_name=args.model, deployment=deployment, context=run.part()
-            )
+            result = _result(session, run, args.model, model if isinstance(model, Deployment) else None)
             write(result, out)
     show(result, out, **_headline(result.context))
     return exit_status(result)
 
 
-async def _measure(run: ContextRun, args: argparse.Namespace, deployment: Deployment | None, out: Path) -> None:
-    if deployment is None:
-        await run.measure_server(args.target, args.model)
-        return
-    await run.measure_memory(_local_model(deployment, args.memory), deployment.context_size)
+async def _measure(
+    session: Session, run: ContextRun, model: Deployment | TargetSpec, args: argparse.Namespace, out: Path
+) -> None:
+    await session.calibrate(out)
+    if isinstance(model, TargetSpec):
+        await run.measure_server(str(model.url), args.model, model.api_key())
+    else:
+        await _measure_ours(run, model, args.memory, out)
+
+
+async def _measure_ours(run: ContextRun, deployment: Deployment, memory_gib: float | None, out: Path) -> None:
+    await run.measure_memory(_local_model(deployment, memory_gib), deployment.context_size)
     door = our_door(deployment, out / "server.log")
     try:
         server = await door.open()
@@ -112,11 +121,28 @@ async def _measure(run: ContextRun, args: argparse.Namespace, deployment: Deploy
             await door.process.stop()
 
 
+def _result(session: Session, run: ContextRun, model: str, deployment: Deployment | None) -> Result:
+    part = run.part()
+    doubts = list(context_doubts(part, session.calibration))
+    return session.result(complete=run.complete, model_name=model, deployment=deployment, context=part, validity=doubts)
+
+
+def _model(args: argparse.Namespace) -> Deployment | TargetSpec:
+    """Of the models folder, or where it is served already. Raises BenchError where it, or its key, cannot be found."""
+    if args.target:
+        target = TargetSpec(name="target", kind="url", url=args.target, api_key_env=args.api_key_env)
+        target.api_key()
+        return target
+    if args.api_key_env:
+        raise BenchError(f"--api-key-env {args.api_key_env}: only a --target has a key")
+    return read_deployment(args.models, args.model)
+
+
 def _settings(args: argparse.Namespace) -> Settings:
     texts = (QUICK_TEXTS if args.quick else TEXTS) if args.texts is None else args.texts
     if not 1 <= texts <= MAX_TEXTS:
         raise BenchError(f"--texts {texts}: 1 to {MAX_TEXTS}")
-    return Settings(parse_slo(args.slo), texts, args.max_length, args.quick, args.seed)
+    return Settings(parse_slo(args.slo, TOKEN_LIMITS), texts, args.max_length, args.quick, args.seed)
 
 
 def _local_model(deployment: Deployment, memory_gib: float | None) -> LocalModel:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.commands.options import add_out_option, out_folder, show, write
+from bench.commands.options import add_out_option, add_prices_option, out_folder, show, write
 from bench.cost.make import make_cost
 from bench.cost.prices import PRICES, read_price
 from bench.cost.request_use import from_rates, from_result
@@ -24,14 +24,15 @@ def add_command(commands: Commands) -> None:
         help="dollars for a million tokens on a serverless platform, by how many requests come",
         description="What a million tokens costs on a worker that is started when requests come and stopped when none "
         "do, by the number of requests per hour: from a result's measured throughput, or from rates that are given. "
-        "Prices are those of a dated file: check them.",
+        "The prices that come with warmfn were never checked against the live pages, and every figure says so: look "
+        "yours up and write them into a file of your own (--prices).",
     )
     command.add_argument("result", nargs="?", type=Path, metavar="RESULT", help="result folder of a run or load")
     command.add_argument("--tokens-in", type=float, metavar="N", help="without a RESULT: tokens of a prompt")
     command.add_argument("--tokens-out", type=float, metavar="N", help="and of an answer")
     command.add_argument("--prefill-tok-s", type=float, metavar="N", help="and how fast prompts are read")
     command.add_argument("--tok-s", type=float, metavar="N", help="and answers written")
-    command.add_argument("--prices", type=Path, default=PRICES, metavar="FILE", help="default: %(default)s")
+    add_prices_option(command)
     command.add_argument("--sku", required=True, help="whose price in the file")
     command.add_argument(
         "--cold-start", type=float, required=True, metavar="S", help="seconds until a new worker is ready"
@@ -54,7 +55,7 @@ def add_command(commands: Commands) -> None:
 
 def _cost(args: argparse.Namespace) -> int:
     use, model = _use(args)
-    price = read_price(args.prices, args.sku)
+    price = read_price(args.prices or PRICES, args.sku)
     timeout = price.idle_timeout_s if args.idle_timeout is None else args.idle_timeout
     _check_numbers(args, timeout)
     session = Session("cost", "cost")
@@ -70,7 +71,8 @@ def _cost(args: argparse.Namespace) -> int:
     out = out_folder(args.out, f"cost-{price.sku}")
     result = session.result(complete=True, model_name=model, cost=cost)
     write(result, out)
-    show(result, out, cost=cost.model_dump(include={"break_even_api_per_hour", "break_even_active_per_hour", "advice"}))
+    headline = {"break_even_api_per_hour", "break_even_active_per_hour", "advice", "price"}
+    show(result, out, cost=cost.model_dump(mode="json", include=headline))
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.commands.options import add_out_option, exit_status, out_folder, show
+from bench.commands.options import add_key_option, add_out_option, add_slo_option, exit_status, out_folder, show
 from bench.commands.run import measure
 from bench.load.adhoc import (
     MOST_PER_CLIENT,
@@ -16,7 +16,6 @@ from bench.load.adhoc import (
     as_yaml,
 )
 from bench.result import Result
-from bench.slo import PRESETS
 from handlers.commands.options import Commands
 
 
@@ -71,10 +70,11 @@ def _add_what(what: argparse._ArgumentGroup) -> None:
         default="url",
         help="`ours` and `llama-server` are asked to ignore the end-of-text token, so that answers have their length",
     )
+    add_key_option(what)
     what.add_argument("--isl", type=int, default=128, metavar="N", help="tokens of each prompt, about (default: 128)")
     what.add_argument("--osl", type=int, default=64, metavar="N", help="tokens of each answer (default: 64)")
     what.add_argument("--arrivals", choices=("poisson", "constant"), default="poisson", help="default: poisson")
-    what.add_argument("--slo", metavar="ttft=MS,itl=MS,e2e=MS", help=f"or a preset: {', '.join(PRESETS)}")
+    add_slo_option(what)
     what.add_argument("--attain", type=float, default=0.95, metavar="SHARE", help="for --goodput (default: 0.95)")
 
 

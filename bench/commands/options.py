@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import json
 import signal
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from bench.cost.prices import PRICES
 from bench.errors import BenchError
 from bench.report.blocks import Report
 from bench.report.contents import report_of
@@ -22,17 +23,18 @@ from bench.report.markdown import markdown
 from bench.report.terminal import print_report
 from bench.requests_file import read_records
 from bench.result import FILE_NAME, Result
+from bench.slo import LIMITS, grammar
 
 RESULTS = Path("bench/results")
 REPORT_NAME = "report"
 EXIT_INTERRUPTED = 130
 
 
-def add_out_option(command: argparse.ArgumentParser) -> None:
+def add_out_option(command: argparse._ActionsContainer) -> None:
     command.add_argument("--out", type=Path, metavar="DIR", help=f"default: {RESULTS}/<time>-<name>")
 
 
-def add_target_options(command: argparse.ArgumentParser) -> None:
+def add_target_option(command: argparse._ActionsContainer) -> None:
     command.add_argument(
         "--target",
         action="append",
@@ -40,8 +42,34 @@ def add_target_options(command: argparse.ArgumentParser) -> None:
         metavar="NAME[=URL]",
         help="NAME: only this target; NAME=URL: its address, or one more OpenAI-compatible server (may be repeated)",
     )
+
+
+def add_key_option(command: argparse._ActionsContainer) -> None:
     command.add_argument(
-        "--api-key-env", metavar="VAR", help="the environment variable with the API key of targets that have a URL"
+        "--api-key-env", metavar="VAR", help="the environment variable with the API key of what has a URL"
+    )
+
+
+def add_slo_option(
+    command: argparse.ArgumentParser | argparse._ArgumentGroup,
+    limits: Iterable[str] = LIMITS,
+    *,
+    default: str | None = None,
+) -> None:
+    """Read it with `parse_slo`."""
+    told = " (default: %(default)s)" if default else ""
+    command.add_argument(
+        "--slo",
+        default=default,
+        metavar="LIMITS",
+        help=f"what counts as in time: {grammar(limits)}{told}",
+    )
+
+
+def add_prices_option(command: argparse._ActionsContainer) -> None:
+    """None for the prices that come with warmfn."""
+    command.add_argument(
+        "--prices", type=Path, metavar="FILE", help=f"your own (default: {PRICES}, none of them verified)"
     )
 
 

@@ -1,50 +1,42 @@
-"""`warmfn bench plan`."""
+"""`warmfn bench plan`: of a model or, by the file's ending, of a scenario."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from rich.console import Console
-
-from bench.commands.options import add_out_option, out_folder, show, write
-from bench.plan.make import make_plan, question
-from bench.plan.shapes import QUANTS, SHAPES
-from bench.session import Session
+from bench.commands import plan_model, plan_scenario
+from bench.errors import BenchError
 from handlers.commands.options import Commands
+
+YAML = (".yaml", ".yml")
 
 
 def add_command(commands: Commands) -> None:
     command = commands.add_parser(
         "plan",
-        help="predict a model's speed and memory here, before downloading it",
-        description="Predict what a model gives on this host before it is downloaded. Its memory and its roofline "
-        "follow from its dimensions; its speed is measured on a few layers of random weights and extended to all of "
-        "them. Weights that are here are measured themselves.",
-        epilog=f"shapes: {', '.join(SHAPES)}",
+        help="a model's speed and memory here before downloading it, or a scenario's time and money before running it",
+        description=f"{plan_model.DESCRIPTION} {plan_scenario.DESCRIPTION}",
+        epilog=plan_model.EPILOG,
     )
-    command.add_argument("shape", metavar="SHAPE|FILE.gguf", help="a shape's name, or a GGUF whose header is enough")
-    command.add_argument("--quant", default="Q4_K_M", help=f"of a shape: {', '.join(QUANTS)} (default: %(default)s)")
-    command.add_argument("--prompt", type=int, default=1000, metavar="N", help="tokens in (default: %(default)s)")
-    command.add_argument("--output", type=int, default=200, metavar="N", help="tokens out (default: %(default)s)")
-    command.add_argument("--threads", type=int, metavar="N", help="default: the CPUs of this process")
-    command.add_argument("--no-probe", action="store_true", help="only what follows from the dimensions, in seconds")
     command.add_argument(
-        "--synthetic",
-        action="store_true",
-        help="also write all of the model in random weights, measure it, and remove it: minutes, and its size on disk",
+        "subject", metavar="SHAPE|FILE.gguf|SCENARIO.yaml", help="a shape's name, a GGUF's header, or a scenario file"
     )
-    add_out_option(command)
+    plan_model.add_options(command.add_argument_group("for a SHAPE or FILE.gguf"))
+    plan_scenario.add_options(command.add_argument_group("for a SCENARIO.yaml"))
     command.set_defaults(bench=_plan)
 
 
 def _plan(args: argparse.Namespace) -> int:
-    asked = question(args.shape, args.quant, prompt=args.prompt, output=args.output, threads=args.threads)
-    out = out_folder(args.out, f"plan-{Path(args.shape).stem}")
-    session = Session("plan", "plan")
-    on_step = Console(stderr=True).print
-    plan = make_plan(asked, probes=not args.no_probe, synthetic=args.synthetic, on_step=on_step)
-    result = session.result(complete=True, model_name=plan.shape, plan=plan)
-    write(result, out)
-    show(result, out, plan=plan.model_dump(include={"ceiling", "predicted", "measured"}))
-    return 0
+    if args.subject.endswith(YAML):
+        _refuse(args, plan_model.OPTIONS, "a model")
+        return plan_scenario.plan(args)
+    _refuse(args, plan_scenario.OPTIONS, "a scenario")
+    return plan_model.plan(args)
+
+
+def _refuse(args: argparse.Namespace, options: tuple[str, ...], subject: str) -> None:
+    """What would be ignored is an error."""
+    given = [name for name in options if getattr(args, name) not in (None, False, [])]
+    if given:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise BenchError(f"{names}: only for the plan of {subject}, and {args.subject} is none")

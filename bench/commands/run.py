@@ -8,8 +8,9 @@ from pathlib import Path
 
 from bench.chosen_targets import with_targets
 from bench.commands.options import (
+    add_key_option,
     add_out_option,
-    add_target_options,
+    add_target_option,
     exit_status,
     out_folder,
     progress_bar,
@@ -18,6 +19,9 @@ from bench.commands.options import (
     write,
 )
 from bench.deployment import Deployment, read_deployment
+from bench.forecast.contents import summary
+from bench.forecast.make import make_forecast
+from bench.forecast.rates import local_rates, rates_of
 from bench.result import Result, read_result
 from bench.roofline.peaks import Peaks, measure_peaks
 from bench.roofline.stages import roofline
@@ -32,11 +36,13 @@ def add_command(commands: Commands) -> None:
     command = commands.add_parser(
         "run",
         help="measure a scenario",
-        description="Measure a scenario: every target in turn, round after round. Ctrl-C keeps what was measured. The "
-        "last line on standard output is a JSON object with the paths of result and report and the ratios.",
+        description="Measure a scenario: every target in turn, round after round. What that will take is told first "
+        "(`bench plan SCENARIO.yaml` tells more, and starts nothing). Ctrl-C keeps what was measured. The last line on "
+        "standard output is a JSON object with the paths of result and report and the ratios.",
     )
     command.add_argument("scenario", type=Path, metavar="SCENARIO.yaml")
-    add_target_options(command)
+    add_target_option(command)
+    add_key_option(command)
     command.add_argument("--rounds", type=int, metavar="N", help="instead of the scenario's")
     add_models_option(command)
     add_out_option(command)
@@ -59,6 +65,7 @@ def measure(scenario: Scenario, *, models: Path, deployment: Deployment | None, 
     peaks = measure_peaks(deployment.threads) if deployment else None
     targets = make_targets(scenario, models=models, deployment=deployment, out=out)
     with progress_bar() as progress:
+        progress.console.print(_expectation(scenario, deployment, peaks), markup=False)
         requests = sum(entry.num_requests for entry in scenario.load) * scenario.measure.rounds * len(targets)
         task = progress.add_task("", total=requests)
 
@@ -73,6 +80,11 @@ def measure(scenario: Scenario, *, models: Path, deployment: Deployment | None, 
         finally:
             write(_with_roofline(run.result(deployment), deployment, peaks), out)
     return read_result(out)
+
+
+def _expectation(scenario: Scenario, deployment: Deployment | None, peaks: Peaks | None) -> str:
+    local = local_rates(deployment, lambda: peaks) if deployment and peaks else None
+    return summary(make_forecast(scenario, rates_of(scenario.targets, {}, local), {}))
 
 
 def _with_roofline(result: Result, deployment: Deployment | None, peaks: Peaks | None) -> Result:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 from bench.context.ladder import build_ladder, effective_limit, latency_limit, memory_limit
 from bench.context.latency import latency_part
-from bench.context.parts import ContextPart, LatencyPart, Limit, LimitName, MemoryPart, OverflowPart, Slo, Timing
+from bench.context.parts import ContextPart, LatencyPart, Limit, LimitName, MemoryPart, OverflowPart, Timing
 from bench.context.scores import Scores
 from bench.context.server import ServerFacts
 from bench.errors import BenchError
+from bench.slo import Slo
 
 
 @dataclass

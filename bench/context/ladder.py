@@ -66,7 +66,7 @@ def memory_limit(part: MemoryPart | None, why_not: str) -> Limit:
 def latency_limit(part: LatencyPart | None) -> Limit:
     if part is None or not part.timings:
         return Limit(tokens=None, why="nothing was timed")
-    promised = f"TTFT {part.slo.ttft_ms:,.0f} ms, {part.slo.itl_ms:,.0f} ms between tokens"
+    promised = part.slo.words
     top = max(timing.tokens for timing in part.timings)
     if all(keeps(timing, part.slo) for timing in part.timings if timing.tokens == top):
         return Limit(tokens=top, at_least=True, why=f"{promised}: kept at the longest prompt")

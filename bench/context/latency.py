@@ -13,7 +13,8 @@ from statistics import median
 
 import numpy as np
 
-from bench.context.parts import Fit, LatencyPart, Slo, Timing
+from bench.context.parts import Fit, LatencyPart, Timing
+from bench.slo import Slo
 
 CONFIRMATIONS = 3
 """Prompts of each length at which the SLO is confirmed; their medians count."""
@@ -73,9 +74,10 @@ def longest_within(found: Fit, limit_ms: float) -> float:
 
 
 def predict(ttft: Fit, itl: Fit | None, slo: Slo) -> float:
-    """The longest prompt that keeps both; without a fit of ITL (the server sends answers whole) TTFT alone."""
-    of_itl = longest_within(itl, slo.itl_ms) if itl else math.inf
-    return min(longest_within(ttft, slo.ttft_ms), of_itl)
+    """The longest prompt that keeps every limit; there is no fit of ITL where the server sends answers whole."""
+    fits = {"ttft_ms": ttft, "itl_ms": itl}
+    lengths = [longest_within(found, limit) for name, limit in slo.limits.items() if (found := fits[name])]
+    return min(lengths, default=math.inf)
 
 
 def latency_part(
@@ -100,7 +102,12 @@ def latency_part(
 
 
 def keeps(timing: Timing, slo: Slo) -> bool:
-    return timing.ttft_ms <= slo.ttft_ms and (timing.itl_ms or 0.0) <= slo.itl_ms
+    return used_up(timing, slo) <= 1
+
+
+def used_up(timing: Timing, slo: Slo) -> float:
+    """The largest part of a limit that it took; 1 is all of it."""
+    return max((getattr(timing, name) or 0.0) / limit for name, limit in slo.limits.items())
 
 
 async def confirm(predicted: int, slo: Slo, time: Time, *, longest: int) -> tuple[int | None, list[Timing]]:
@@ -112,7 +119,7 @@ async def confirm(predicted: int, slo: Slo, time: Time, *, longest: int) -> tupl
         found = [await time(tokens) for _ in range(CONFIRMATIONS)]
         seen += found
         middle = _middle(found)
-        used = max(middle.ttft_ms / slo.ttft_ms, (middle.itl_ms or 0.0) / slo.itl_ms)
+        used = used_up(middle, slo)
         if used <= 1:
             kept = max(kept or 0, middle.tokens)
         else:

@@ -19,11 +19,12 @@ from bench.context.latency import confirm, fit_ttft, value_at
 from bench.context.lengths import choose_lengths
 from bench.context.memory import Probe, Shape, measure_memory
 from bench.context.overflow import probe_overflow
-from bench.context.parts import ContextPart, Limit, Slo
+from bench.context.parts import ContextPart, Limit
 from bench.context.reader import ANSWER_TOKENS, TIMED_TOKENS, PromptCut, PromptRefused, Reader
 from bench.context.scores import Scores
 from bench.context.server import server_facts
 from bench.errors import BenchError
+from bench.slo import Slo
 
 QUESTIONS_FILE = "questions.jsonl"
 ROOM = max(ANSWER_TOKENS, TIMED_TOKENS) + 24
@@ -92,13 +93,13 @@ class ContextRun:
         except BenchError as error:
             found.why_no_memory = error.message
 
-    async def measure_server(self, base_url: str, model: str) -> None:
+    async def measure_server(self, base_url: str, model: str, api_key: str | None = None) -> None:
         """Raises BenchError where it cannot be measured at all."""
-        facts = await server_facts(base_url, model)
+        facts = await server_facts(base_url, model, api_key)
         self._found.note(facts)
         top = self._top(facts.configured)
         self._planned = choose_lengths(top, quick=self._settings.quick)
-        reader = Reader(base_url, model, facts.kind, self._run_id, self._settings.seed)
+        reader = Reader(base_url, model, facts.kind, self._run_id, self._settings.seed, api_key)
         try:
             await self._measure(reader)
         finally:

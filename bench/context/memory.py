@@ -7,20 +7,20 @@ buffers are bounded from above (`core.gguf.footprint`), so a prediction errs on 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from bench.context.parts import MemoryCurve, MemoryPart, MemoryPoint
 from bench.errors import BenchError
 from core.config.defaults import DEFAULT_SLOTS
-from core.config.model import ModelConfig
+from core.config.model import ModelConfig, needs_flash_attention
 from core.engine.draft import MAX_DRAFTED
 from core.errors import ModelUnusable
 from core.gguf import GgufHeader, read_header
 from core.gguf.footprint import Work, compute_bytes
-from core.gguf.kv_cache import CELL_PADDING, KvLayout, kv_bytes_per_token, kv_cache_bytes
-from core.llama.offload import MICRO_BATCH
-from core.runners.text_llama import micro_batch
+from core.gguf.kv_cache import CELL_PADDING, KvLayout, cells_that_fit, kv_bytes_per_token, kv_cache_bytes
+from core.runners.planning import rows_of_pass
 
 MARGIN = 0.05
 """Of the budget, for what else a server does while it answers."""
@@ -44,40 +44,53 @@ class Shape:
     holders: int
     unified: bool
     flash_attention: bool
+    key_type: str = "F16"
+    value_type: str = "F16"
+    full_window: bool = True
 
-    def bytes_at(self, context: int, cache_type: str = "F16", *, requests: int = 1) -> int:
+    def bytes_at(self, context: int, *, requests: int = 1) -> int:
         """Cache and compute buffers for `requests` at once of so many tokens each; a server whose slots have a cache
         of their own needs all of them for a single one."""
         seqs = self.slots + self.holders
-        can_flash = self.flash_attention or cache_type != "F16"  # quantized values need it
+        cells = context * (requests if self.unified else seqs)
+        uses_flash = self.flash_attention or needs_flash_attention(self.value_type)
+        rows = min(rows_of_pass("on" if uses_flash else "off", self.header.num_heads or 1, context), cells)
         layout = KvLayout(
-            cells=context * (requests if self.unified else seqs),
+            cells=cells,
             seqs=seqs,
             unified=self.unified,
-            flash_attention=can_flash,
-            key_type=cache_type,
-            value_type=cache_type,
+            flash_attention=uses_flash,
+            key_type=self.key_type,
+            value_type=self.value_type,
+            rows=rows,
+            full_window=self.full_window,
         )
-        rows = MICRO_BATCH if can_flash else micro_batch(self.header.num_heads or 1, context)
         attended = layout.cells if self.unified else context
-        work = Work(attended, min(rows, layout.cells), outputs=seqs + MAX_DRAFTED, flash_attention=can_flash)
+        work = Work(attended, rows, outputs=seqs + MAX_DRAFTED, flash_attention=uses_flash)
         return kv_cache_bytes(self.header, layout) + compute_bytes(self.header, work)
+
+    def bytes_per_token(self) -> int:
+        return kv_bytes_per_token(self.header, self.key_type, self.value_type)
 
 
 def shape_of(config: ModelConfig) -> Shape:
     unified = config.kv != "split"
     slots = config.slots or DEFAULT_SLOTS
-    holders = config.holders if config.holders is not None else slots if unified else 0
-    return Shape(read_header(config.weights), slots, holders, unified, config.flash_attention == "on")
+    return Shape(
+        header=read_header(config.weights),
+        slots=slots,
+        holders=config.holders if config.holders is not None else slots if unified else 0,
+        unified=unified,
+        flash_attention=config.flash_attention == "on",
+        key_type=config.cache_types[0],
+        value_type=config.cache_types[1],
+        full_window=config.swa_full is not False,
+    )
 
 
-def longest_fitting(bytes_at: Callable[[int], int], room: int, *, longest: int = LONGEST) -> int:
-    """The largest multiple of 256 tokens, at most `longest`, whose bytes fit in `room`; 0 if none does."""
-    low, high = 0, longest // CELL_PADDING
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if bytes_at(middle * CELL_PADDING) <= room else (low, middle - 1)
-    return low * CELL_PADDING
+def longest_fitting(bytes_at: Callable[[int], int], room: int) -> int:
+    """Tokens, a multiple of 256."""
+    return cells_that_fit(bytes_at, room, most=LONGEST)
 
 
 async def measure_memory(shape: Shape, budget: int, wanted: Sequence[int], probe: Probe) -> MemoryPart:
@@ -100,7 +113,7 @@ async def measure_memory(shape: Shape, budget: int, wanted: Sequence[int], probe
         tokens=limit,
         tokens_each_slot=longest_fitting(lambda n: fixed + shape.bytes_at(n, requests=shape.slots), room),
         contexts=shown,
-        curves=[_curve(shape, fixed, name, room, shown) for name in CACHE_TYPES if _can_have(shape, name)],
+        curves=[_curve(each, fixed, room, shown) for each in _of_other_types(shape)],
         points=points,
     )
 
@@ -134,17 +147,20 @@ def _contexts(top: int) -> list[int]:
     )
 
 
-def _can_have(shape: Shape, cache_type: str) -> bool:
-    try:
-        return kv_bytes_per_token(shape.header, cache_type, cache_type) > 0
-    except ModelUnusable:
-        return False
+def _of_other_types(shape: Shape) -> Iterator[Shape]:
+    """The shape itself, then with keys and values of one of CACHE_TYPES, as far as this model can have such a cache."""
+    own = (shape.key_type, shape.value_type)
+    for key_type, value_type in dict.fromkeys([own, *((name, name) for name in CACHE_TYPES)]):
+        other = replace(shape, key_type=key_type, value_type=value_type)
+        with contextlib.suppress(ModelUnusable):
+            if other.bytes_per_token():
+                yield other
 
 
-def _curve(shape: Shape, fixed: int, cache_type: str, room: int, contexts: Sequence[int]) -> MemoryCurve:
+def _curve(shape: Shape, fixed: int, room: int, contexts: Sequence[int]) -> MemoryCurve:
     return MemoryCurve(
-        cache_type=cache_type,
-        bytes_per_token=kv_bytes_per_token(shape.header, cache_type, cache_type),
-        predicted_bytes=[fixed + shape.bytes_at(n, cache_type) for n in contexts],
-        tokens=longest_fitting(lambda n: fixed + shape.bytes_at(n, cache_type), room),
+        cache_type=" and ".join(dict.fromkeys((shape.key_type, shape.value_type))),
+        bytes_per_token=shape.bytes_per_token(),
+        predicted_bytes=[fixed + shape.bytes_at(n) for n in contexts],
+        tokens=longest_fitting(lambda n: fixed + shape.bytes_at(n), room),
     )

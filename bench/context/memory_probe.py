@@ -38,7 +38,7 @@ def measure(models: str, name: str, context: int, unified: bool) -> int:
     cache and the buffers of a pass are filled bit by bit as a context grows, and count from the beginning here."""
     from core.llama.bare import BareLoop
     from core.llama.model import open_model
-    from core.runners.text_llama import context_settings, plan_limits
+    from core.runners.planning import context_settings, plan_limits
 
     layout = {"kv": "unified", "kv_tokens": context} if unified else {"kv": "split", "kv_tokens": None}
     config = read_folder(Path(models)).configs[name].model_copy(update={"context_size": context, **layout})

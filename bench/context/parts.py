@@ -9,6 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from bench.slo import Slo
+
 LimitName = Literal["advertised", "configured", "memory", "latency", "effective"]
 Verdict = Literal["holds", "fails", "unresolved"]
 PromptFate = Literal["refused", "truncated", "accepted", "failed"]
@@ -68,13 +70,6 @@ class MemoryPart(Part):
     contexts: list[int]
     curves: list[MemoryCurve]
     points: list[MemoryPoint]
-
-
-class Slo(Part):
-    """Milliseconds: to the first token of an answer, and between two tokens of it."""
-
-    ttft_ms: float
-    itl_ms: float
 
 
 class Timing(Part):

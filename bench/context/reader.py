@@ -43,11 +43,11 @@ class Reader:
     """Every text opens with words that no cache has seen. `run` tells the runs apart; the rest of the texts depends on
     `seed`."""
 
-    def __init__(self, base_url: str, model: str, kind: Kind, run: str, seed: int) -> None:
+    def __init__(self, base_url: str, model: str, kind: Kind, run: str, seed: int, api_key: str | None = None) -> None:
         """Create it within an event loop, and close it."""
         self._extra = {} if kind == "url" else {"ignore_eos": True}
-        self._plain = PlainClient(base_url, model)
-        self._streaming = Client(HttpTransport(base_url), model=model, workload=Workload(), extra=self._extra)
+        self._plain = PlainClient(base_url, model, api_key)
+        self._streaming = Client(HttpTransport(base_url, api_key), model=model, workload=Workload(), extra=self._extra)
         self._run = run
         self._seed = seed
         self._texts = 0

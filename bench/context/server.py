@@ -10,7 +10,7 @@ from typing import Any, Literal
 import aiohttp
 
 from bench.errors import BenchError
-from bench.transport.http import TIMEOUT
+from bench.transport.http import new_session
 
 CONFIGURED = ("context_size", "max_model_len", "context_window", "context_length", "max_context_length")
 """Keys of a model in `/v1/models`: ours, vLLM's and SGLang's, Groq's, OpenRouter's, LM Studio's."""
@@ -47,9 +47,9 @@ class Answer:
         return self.status == 200
 
 
-async def server_facts(base_url: str, model: str) -> ServerFacts:
+async def server_facts(base_url: str, model: str, api_key: str | None = None) -> ServerFacts:
     """Raises BenchError where the server lists models and this one is not among them."""
-    client = PlainClient(base_url, model)
+    client = PlainClient(base_url, model, api_key)
     try:
         return await client.facts()
     finally:
@@ -59,10 +59,10 @@ async def server_facts(base_url: str, model: str) -> ServerFacts:
 class PlainClient:
     """Create it within an event loop."""
 
-    def __init__(self, base_url: str, model: str) -> None:
+    def __init__(self, base_url: str, model: str, api_key: str | None) -> None:
         self._base_url = base_url.rstrip("/")
         self._model = model
-        self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True), timeout=TIMEOUT)
+        self._http = new_session(api_key)
 
     async def close(self) -> None:
         await self._http.close()

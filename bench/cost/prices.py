@@ -28,7 +28,18 @@ class Price(Strict):
     idle_timeout_s: NonNegativeFloat
     noted: date
     verified: bool
-    source: str
+    source: str = Field(min_length=1, description="where the figure stands: an address, a contract")
+
+    @property
+    def words(self) -> str:
+        per_request = f" and ${self.usd_per_request:.6g} a request" if self.usd_per_request else ""
+        active = f", ${self.active_usd_per_second:.6g} a second if always active" if self.active_usd_per_second else ""
+        return f"${self.usd_per_second:.6g} a second{per_request}{active} ({self.caveat})"
+
+    @property
+    def caveat(self) -> str:
+        """To be said beside every figure in dollars that rests on this price."""
+        return f"price {'verified' if self.verified else 'NOT VERIFIED'}, noted {self.noted} from {self.source}"
 
 
 class PriceFile(Strict):

@@ -11,6 +11,8 @@ from bench.stats import Distribution
 
 SUSPECT_SHARE = 0.1
 """Of a metric that the client's error may be."""
+FROM_SEND = {"ttft_ms": "ttft_from_send_ms", "e2e_ms": "e2e_from_send_ms"}
+"""What counts from when a request was due, and the same without the client's lateness."""
 NOISE_LIMIT = 0.2
 
 
@@ -29,6 +31,21 @@ def doubts_of_precision(metrics: Mapping[str, Distribution | None], calibration:
         severity, words = ("invalid", "below") if found.p50 <= error else ("suspect", "near")
         text = f"{metric} p50 {found.p50:.2f} is {words} the client's error of {error:.2f} ms"
         yield Flag.model_validate({"code": "precision", "severity": severity, "text": text})
+
+
+def doubts_of_lag(metrics: Mapping[str, Distribution | None], calibration: Calibration | None) -> Iterator[Flag]:
+    """Times count from when a request was due, so a client that sends late is in them: by as much as a percentile
+    differs from the same one counted from the send. That is an error of the client like the calibrated one, and may be
+    as large a part of the figure; below the calibrated one it is not seen."""
+    for metric, from_send in FROM_SEND.items():
+        error = calibration.error_ms.get(metric, 0.0) if calibration else 0.0
+        for name in ("p50", "p95"):
+            due, sent = (getattr(metrics.get(key), name, None) for key in (metric, from_send))
+            if due is None or sent is None or due - sent <= max(error, SUSPECT_SHARE * due):
+                continue
+            text = f"{metric} {name} is {due:.1f} as the client was late; counted from the send it is {sent:.1f}"
+            yield Flag(code="lag", severity="suspect", text=text)
+            return
 
 
 def spread(rounds: Sequence[float | None]) -> float | None:

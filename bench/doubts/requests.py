@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 from typing import Literal, TypeAlias
 
-from bench.prompt_spec import Cache
+from bench.prompt_spec import Cache, Mixed
 from bench.record import POLL, RequestRecord
 from bench.result import Flag
-from bench.stats import percentile, required_samples
+from bench.stats import required_samples
 
 FRESH_SHARE = 0.8
 """Of a cold prompt's tokens that must have been computed. The chat template around it may come from a cache."""
@@ -17,20 +17,29 @@ WARM_SHARE = 0.5
 """Of a warm prompt's tokens that must have come from a cache."""
 LENGTH_TOLERANCE = 0.05
 TOKENS_IN_FIRST_CHUNK = 2.0
-LAG_SHARE_OF_TTFT = 0.01
 
 Records: TypeAlias = Sequence[RequestRecord]
 Severity: TypeAlias = Literal["suspect", "invalid"]
 Check: TypeAlias = Callable[[Records], str | None]
+Checks: TypeAlias = tuple[tuple[str, Severity, Check], ...]
 
 
 def doubts_of_requests(every: Records, cache: Cache) -> Iterator[Flag]:
     """`cache` is what the scenario wanted caches to know."""
     ended_well = [record for record in every if record.ok]
-    for checks, records in ((OF_FAILURES, every), ((*OF_SUCCESSES, *OF_CACHE[cache]), ended_well)):
+    for checks, records in ((OF_FAILURES, every), (OF_SUCCESSES, ended_well), *_of_cache(cache, ended_well)):
         for code, severity, check in checks:
             if records and (text := check(records)):
                 yield Flag(code=code, severity=severity, text=text)
+
+
+def _of_cache(cache: Cache, records: Records) -> Iterator[tuple[Checks, Records]]:
+    """What is to be checked of which requests: in a mix, of those that were meant warm and of those that were not."""
+    if not isinstance(cache, Mixed):
+        yield OF_CACHE[cache], records
+        return
+    yield OF_CACHE["cold"], [record for record in records if not cache.is_warm(record.index)]
+    yield OF_CACHE["warm"], [record for record in records if cache.is_warm(record.index)]
 
 
 def _errors(records: Records) -> str | None:
@@ -89,14 +98,6 @@ def _bundled(records: Records) -> str | None:
     return f"about {median(first):.0f} tokens in the first chunk: the decode rate takes it for one token"
 
 
-def _lag(records: Records) -> str | None:
-    lags = [record.lag_ms for record in records if record.lag_ms is not None]
-    first_answers = [answer for r in records if (answer := r.ttft_ms or r.e2e_ms) is not None]
-    if not lags or percentile(lags, 95) <= LAG_SHARE_OF_TTFT * median(first_answers):
-        return None
-    return f"requests went out {percentile(lags, 95):.1f} ms late (p95)"
-
-
 def _cached(records: Records) -> str | None:
     warm = [r for r in records if r.cached and r.isl and r.isl - r.cached < FRESH_SHARE * _asked_tokens(r)]
     return f"{len(warm)} of {len(records)} prompts that were meant cold came from a cache" if warm else None
@@ -114,21 +115,20 @@ def _not_cached(records: Records) -> str | None:
     return f"{len(anew)} of {len(records)} prompts that were meant warm were computed anew" if anew else None
 
 
-OF_FAILURES: tuple[tuple[str, Severity, Check], ...] = (
+OF_FAILURES: Checks = (
     ("errors", "invalid", _errors),
     ("refused", "suspect", _refused),
     ("censored", "suspect", _censored),
 )
-OF_SUCCESSES: tuple[tuple[str, Severity, Check], ...] = (
+OF_SUCCESSES: Checks = (
     ("samples", "suspect", _too_few),
     ("prompt_length", "suspect", _prompt_length),
     ("output_length", "suspect", _output_length),
     ("token_source", "suspect", _chunks_counted),
     ("transport", "suspect", _polled),
     ("bundled", "suspect", _bundled),
-    ("lag", "suspect", _lag),
 )
-OF_CACHE: dict[Cache, tuple[tuple[str, Severity, Check], ...]] = {
+OF_CACHE: dict[Literal["cold", "warm"], Checks] = {
     "cold": (("cached", "invalid", _cached),),
     "warm": (("not_cached", "suspect", _not_cached),),
 }

@@ -25,7 +25,7 @@ from core.packs.fingerprint import fingerprint
 if TYPE_CHECKING:
     from core.llama.bare import BareLoop
     from core.llama.model import LlamaModel
-    from core.runners.text import Limits
+    from core.runners.text_limits import Limits
 
 ROUNDS = 3
 SWEEP_PROMPT = 512
@@ -49,7 +49,7 @@ def measure_limits(config: ModelConfig, on_step: OnStep, *, usable_context: int 
         raise BenchError(f"{config.name} does not write text with llama.cpp: there are no limits to measure")
     from core.llama.model import open_model
     from core.runners.gpu import free_for_cache
-    from core.runners.text_llama import plan_limits
+    from core.runners.planning import plan_limits
 
     model = open_model(config)
     try:
@@ -63,7 +63,7 @@ class Measuring:
     """`limits` are those that the config is served with; a context is made as small as its measurement allows."""
 
     def __init__(self, config: ModelConfig, model: LlamaModel, limits: Limits, on_step: OnStep) -> None:
-        from core.runners.text_llama import context_settings
+        from core.runners.planning import context_settings
 
         self._model, self._limits, self._on_step = model, limits, on_step
         self._settings = context_settings(config, model, limits)
@@ -99,7 +99,7 @@ class Measuring:
             threads=threads,
             batches=batches,
             slots=self._limits.slots,
-            kv_bytes_per_token=self._model.kv_bytes_per_token,
+            kv_bytes_per_token=self._model.kv_bytes_per_token(self._settings.cache_type_k, self._settings.cache_type_v),
             weight_bytes=self._model.path.stat().st_size,
             context_train=self._model.context_train,
         )

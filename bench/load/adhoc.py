@@ -10,8 +10,10 @@ import httpx
 import yaml
 
 from bench.errors import BenchError
+from bench.request import authorization
 from bench.scenario import Scenario, make_scenario
-from bench.slo import PRESETS
+from bench.slo import parse_slo
+from bench.target_spec import TargetSpec
 
 REQUESTS_PER_CLIENT = 20
 MOST_PER_CLIENT = 1000
@@ -23,17 +25,17 @@ PROBE_REQUESTS = 150
 
 def adhoc_scenario(args: argparse.Namespace) -> Scenario:
     """From the options of `warmfn bench load`. Raises BenchError naming the option at fault."""
-    target = {"name": "target", "kind": args.kind, "url": base_url(args.url)}
+    target = TargetSpec(name="target", kind=args.kind, url=base_url(args.url), api_key_env=args.api_key_env)
     content = {
         "schema": "bench.scenario/1",
         "name": "load",
-        "model": args.model or served_model(base_url(args.url)),
-        "targets": [target],
+        "model": args.model or served_model(target),
+        "targets": [target.model_dump(exclude_defaults=True)],
         "load": [_load(args) | _common(args)],
         "measure": {"rounds": args.rounds, "warmup": args.warmup},
     }
     if args.slo:
-        content["slo"] = parse_slo(args.slo)
+        content["slo"] = parse_slo(args.slo).model_dump(exclude_none=True)
     return make_scenario(content, origin="bench load")
 
 
@@ -51,10 +53,11 @@ def base_url(url: str) -> str:
     return url.rstrip("/") + ("/v1" if parts.path in ("", "/") else "")
 
 
-def served_model(base: str) -> str:
+def served_model(target: TargetSpec) -> str:
     """The only model there, or a BenchError that lists them."""
+    base, headers = target.url, authorization(target.api_key())
     try:
-        answer = httpx.get(f"{base}/models", timeout=30)
+        answer = httpx.get(f"{base}/models", headers=headers, timeout=30)
         answer.raise_for_status()
         names = [str(model["id"]) for model in answer.json()["data"]]
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
@@ -62,18 +65,6 @@ def served_model(base: str) -> str:
     if len(names) != 1:
         raise BenchError(f"{base} serves {', '.join(names) or 'no model'}: choose one with --model")
     return names[0]
-
-
-def parse_slo(text: str) -> dict[str, Any]:
-    """`ttft=2000,itl=100,e2e=30000` in milliseconds, or a preset's name."""
-    if text in PRESETS:
-        return {"preset": text}
-    pairs = [part.partition("=") for part in text.split(",")]
-    if unknown := [name for name, _, limit in pairs if name not in ("ttft", "itl", "e2e") or not limit]:
-        raise BenchError(
-            f"--slo {text}: {unknown[0]!r} is not a limit: write ttft=MS,itl=MS,e2e=MS or one of {', '.join(PRESETS)}"
-        )
-    return {f"{name}_ms": limit for name, _, limit in pairs}
 
 
 def _common(args: argparse.Namespace) -> dict[str, Any]:

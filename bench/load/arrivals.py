@@ -23,6 +23,11 @@ def arrivals(stage: Open, seed: str) -> list[float]:
     return due
 
 
+def round_arrivals(stage: Open, seed: int, number: int) -> list[float]:
+    """Of one round: the same for every target and, but for their rates, for every stage."""
+    return arrivals(stage, f"{seed}/round {number}")
+
+
 def _unit_arrivals(gaps: Gaps, seed: str) -> Iterator[float]:
     """One a second on average, without end. Even ones begin at once."""
     if gaps == "constant":

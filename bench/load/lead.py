@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from time import perf_counter_ns
 
+from bench.calibrate.calibration import Calibration
 from bench.commands.options import EXIT_INTERRUPTED, write
 from bench.load.shares import Plan, collect, missing_workers
 from bench.result import Result
@@ -20,10 +21,14 @@ SLOWER_WORKER = 3
 
 
 class Lead:
-    """`starts_in` (seconds) must be enough for every worker to have the plan; the time to make prompts is added."""
+    """`calibration` is of the client that the workers use. `starts_in` (seconds) must be enough for every worker to
+    have the plan; the time to make prompts is added."""
 
-    def __init__(self, scenario: Scenario, *, workers: int, starts_in: float, out: Path) -> None:
+    def __init__(
+        self, scenario: Scenario, calibration: Calibration, *, workers: int, starts_in: float, out: Path
+    ) -> None:
         self._session = Session("locust", scenario.name)
+        self._session.calibration = calibration
         plan = Plan(self._session.id, scenario.model_dump_json(by_alias=True), 0, workers, str(out))
         began = perf_counter_ns()
         plan.turns(0)

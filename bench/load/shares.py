@@ -107,7 +107,7 @@ def collect(plan: Plan, session: Session, *, complete: bool, host: HostUse | Non
     sample = Sample(scenario.targets[0].name, plan.stage, 0, plan.arrivals(), records, host if complete else None)
     with (out / REQUESTS_FILE).open("w", encoding="utf-8") as file:
         file.writelines(record.line() + "\n" for record in records)
-    stages = summarise([sample], scenario) if records else []
+    stages = summarise([sample], scenario, session.calibration) if records else []
     return session.result(
         complete=complete,
         model_name=scenario.model,

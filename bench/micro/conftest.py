@@ -84,7 +84,7 @@ def loop(config: ModelConfig, text_model: Any) -> Iterator[Any]:
     """llama.cpp's bare loop in the context that would be served."""
     from core.llama.bare import BareLoop
     from core.runners.gpu import free_for_cache
-    from core.runners.text_llama import context_settings, plan_limits
+    from core.runners.planning import context_settings, plan_limits
 
     limits = plan_limits(config, text_model, free_for_cache(text_model))
     loop = BareLoop(text_model, context_settings(config, text_model, limits))

@@ -9,7 +9,8 @@ from core.config.model import ModelConfig
 from core.engine.batch import Batch
 from core.engine.prefix import StoredPrefix
 from core.engine.sequence import Sequence as Running
-from core.runners.text import Limits, TextRunner
+from core.runners.text import TextRunner
+from core.runners.text_limits import Limits
 
 NAME = "no-model"
 LIMITS = Limits(

@@ -54,7 +54,7 @@ def _run(job: Job) -> Measured:
     from core.llama.context import ContextSettings
     from core.llama.model import LlamaModel
     from core.runners.gpu import batch_rows
-    from core.runners.text_llama import micro_batch
+    from core.runners.planning import rows_of_pass
 
     model = LlamaModel(Path(job.path))
     context_size = job.prompt + job.output
@@ -63,7 +63,7 @@ def _run(job: Job) -> Measured:
         num_seqs=1,
         unified=False,
         max_batch=batch_rows(None, on_gpu=False),
-        micro_batch=micro_batch(model.num_heads, context_size),
+        micro_batch=rows_of_pass("off", model.num_heads, context_size),
         threads=job.threads,
         threads_batch=job.threads,
         flash_attention="off",

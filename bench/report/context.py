@@ -110,7 +110,7 @@ def _memory_plot(part: MemoryPart) -> LinePlot:
         for c in part.curves
     ]
     measured = Series(
-        "measured, F16",
+        "measured",
         tuple(float(point.context) for point in part.points),
         tuple(None if point.measured_bytes is None else point.measured_bytes / 2**20 for point in part.points),
         is_points=True,
@@ -126,7 +126,7 @@ def _memory_plot(part: MemoryPart) -> LinePlot:
 
 
 def _latency(part: LatencyPart) -> Iterator[Block]:
-    notes = [f"SLO: TTFT {part.slo.ttft_ms:,.0f} ms, {part.slo.itl_ms:,.0f} ms between tokens"]
+    notes = [f"SLO: {part.slo.words}"]
     if part.ttft_fit:
         notes.append(f"TTFT(L) = {_formula(part.ttft_fit)} ms, L in tokens; least squares of relative errors")
     if part.itl_fit:
@@ -135,13 +135,11 @@ def _latency(part: LatencyPart) -> Iterator[Block]:
         told = f"{part.confirmed:,} tokens kept it" if part.confirmed else "no length kept it"
         notes.append(f"the SLO ends at {part.predicted:,} tokens by the fits; measured from there downwards, {told}")
     yield Notes(tuple(notes))
-    yield _timing_plot(
-        part, "TTFT against the prompt's length", "TTFT (ms)", part.slo.ttft_ms, part.ttft_fit, "ttft_ms"
-    )
-    yield _timing_plot(part, "Time between tokens at depth", "ITL (ms)", part.slo.itl_ms, part.itl_fit, "itl_ms")
+    yield _timing_plot(part, "TTFT against the prompt's length", "TTFT (ms)", part.ttft_fit, "ttft_ms")
+    yield _timing_plot(part, "Time between tokens at depth", "ITL (ms)", part.itl_fit, "itl_ms")
 
 
-def _timing_plot(part: LatencyPart, title: str, y_label: str, slo: float, fit: Fit | None, name: str) -> LinePlot:
+def _timing_plot(part: LatencyPart, title: str, y_label: str, fit: Fit | None, name: str) -> LinePlot:
     timings = (*part.timings, *part.confirmations)
     points = Series(
         "measured",
@@ -153,7 +151,8 @@ def _timing_plot(part: LatencyPart, title: str, y_label: str, slo: float, fit: F
     grid = tuple(top * k / FIT_POINTS for k in range(1, FIT_POINTS + 1))
     fitted = [Series("fit", grid, tuple(value_at(fit, x) for x in grid), dashed=True)] if fit else []
     caption = "Each point is one prompt that no cache had seen, one at a time on an idle server."
-    return LinePlot(title, caption, "prompt (tokens)", y_label, (points, *fitted), (Limit("SLO", slo),))
+    limits = tuple(Limit("SLO", limit) for limited, limit in part.slo.limits.items() if limited == name)
+    return LinePlot(title, caption, "prompt (tokens)", y_label, (points, *fitted), limits)
 
 
 def _effective(part: EffectivePart, seed: int) -> Iterator[Block]:

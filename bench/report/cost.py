@@ -34,7 +34,8 @@ def findings(result: Result) -> Iterator[Finding]:
         return
     points = _asked(cost).points
     words = f"${points[-1].usd_per_m_out:,.2f} for 1M tokens out when busy, ${points[0].usd_per_m_out:,.2f} at"
-    yield Finding(f"Cost on {cost.price.sku}", f"{words} {points[0].per_hour:.2g} requests per hour")
+    words += f" {points[0].per_hour:.2g} requests per hour ({cost.price.caveat})"
+    yield Finding(f"Cost on {cost.price.sku}", words, None if cost.price.verified else "doubtful")
     if cost.api_usd_per_m:
         yield Finding("Cheaper than the API", _from(cost.break_even_api_per_hour))
     if cost.price.active_usd_per_second:
@@ -50,13 +51,12 @@ def sections(result: Result) -> Iterator[Section]:
 
 def _blocks(cost: CostPart) -> Iterator[Block]:
     price, use = cost.price, cost.use
-    if not price.verified:
-        yield Text(f"The price was not verified: {price.source}, noted {price.noted}. Check it.", "suspect")
     yield _figure(cost)
+    yield Text(f"In US dollars; {price.caveat}.", None if price.verified else "suspect")
     yield _table(_asked(cost))
     yield Notes(
         (
-            f"{price.sku}: ${price.usd_per_second:.6g} a second, {price.source}, noted {price.noted}",
+            f"{price.sku}: {price.words}",
             f"a request: {use.tokens_in:.0f} tokens in, {use.tokens_out:.0f} out, {use.busy_s:.3g} s of the worker, of"
             f" which {100 * use.prefill_share:.0f} % for the prompt ({use.basis})",
             f"cold start {cost.cold_s:g} s; one worker, at most {100 * FULL:.0f} % busy: more traffic takes more",
@@ -79,7 +79,7 @@ def _figure(cost: CostPart) -> LinePlot:
     )
     return LinePlot(
         "Cost by traffic",
-        "$ per 1M out, all in, by the formula: start, work and idle time of one worker.",
+        f"$ per 1M out, all in, by the formula: start, work and idle time of one worker; {cost.price.caveat}.",
         "requests per hour",
         "$ per 1M out, all in",
         series,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from bench.prompt_spec import Mixed
 from bench.report.blocks import Definitions, Notes, Section, Table, Term, number
 from bench.result import Result, StageResult
 from bench.series import Search, Sweep
@@ -47,7 +48,7 @@ def sections(result: Result) -> Iterator[Section]:
         stages = [stage for stage in result.stages if stage.stage == name]
         doubted = frozenset(i for i, stage in enumerate(stages) if stage.verdict != "valid")
         table = Table(HEADERS, tuple(_row(stage) for stage in stages), doubted)
-        notes = Notes((*comparisons(result, name), *_too_few(stages), *doubts(stages)))
+        notes = Notes((*comparisons(result, name), *_too_few(stages), *_from_cache(result, stages), *doubts(stages)))
         yield Section(_title(stages[0]), (table, notes))
     if result.stages:
         yield Section("Terms", (Definitions(TERMS),))
@@ -92,6 +93,19 @@ def _too_few(stages: Sequence[StageResult]) -> Iterator[str]:
     counts = [ttft.n for stage in stages if (ttft := stage.metrics.get("ttft_ms")) and ttft.p95 is None]
     if counts:
         yield f"TTFT p95 n/a (n={min(counts)}, need {required_samples(95)})"
+
+
+def _from_cache(result: Result, stages: Sequence[StageResult]) -> Iterator[str]:
+    """Of a mix: what was meant to come from a cache beside what usage says did. Whether it were the same requests is
+    what the doubts tell."""
+    for stage in stages:
+        cache = result.scenario and stage.load and result.scenario.text.cache_of(stage.load.prompts)
+        if isinstance(cache, Mixed) and stage.sum.prompt and stage.sum.cached is not None:
+            share = stage.sum.cached / stage.sum.prompt
+            yield (
+                f"{stage.target}: {share:.0%} of the prompt tokens came from a cache, as usage says;"
+                f" {cache.warm:.0%} of the requests were meant to be warm, all but their questions"
+            )
 
 
 def doubts(stages: Sequence[StageResult]) -> Iterator[str]:

@@ -32,7 +32,8 @@ class Ceiling:
         from core.llama.bare import BareLoop
         from core.llama.model import open_model
         from core.runners.gpu import free_for_cache
-        from core.runners.text_llama import chat_template, context_settings, plan_limits
+        from core.runners.planning import context_settings, plan_limits
+        from core.runners.text_llama import chat_template
 
         config = read_folder(Path(deployment.models)).configs[deployment.name]
         self._model = open_model(config)

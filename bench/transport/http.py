@@ -6,6 +6,7 @@ from time import perf_counter_ns
 
 import aiohttp
 
+from bench.request import authorization
 from bench.transport.exchange import Exchange, retry_after_s
 
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30.0, sock_read=900.0)
@@ -15,9 +16,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30.0, sock_read=900.0)
 def new_session(api_key: str | None) -> aiohttp.ClientSession:
     """A new connection for each request: servers close idle ones when they like (llama.cpp's after 5 s), and a request
     sent into a closing one fails. Create it within an event loop."""
-    headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-    if api_key:
-        headers["Authorization"] = f"Bearer {api_key}"
+    headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"} | authorization(api_key)
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     return aiohttp.ClientSession(connector=connector, timeout=TIMEOUT, auto_decompress=False, headers=headers)
 

@@ -63,6 +63,7 @@ def _warnings(entry: Entry, config: ModelConfig) -> Iterator[Problem]:
     for key, message in (*notices(entry.values), *misspelt_keys(entry.values), *unused_texts(config)):
         yield entry.problem(key, message, "warning")
     yield from _of_packs(entry, config)
+    yield from _of_cache(entry, config)
     others = (file for file in config.download_files if file.filename != config.parameters.model)
     if absent := [file for file in others if not os.path.exists(config.root / file.filename)]:
         names = ", ".join(file.filename for file in absent)
@@ -79,6 +80,16 @@ def _of_packs(entry: Entry, config: ModelConfig) -> Iterator[Problem]:
     if config.prompt_cache_path and os.path.isfile(config.root / config.prompt_cache_path):
         message = "this is a file, perhaps a cache of LocalAI's own, and prefix packs need a folder: give another name"
         yield entry.problem(("prompt_cache_path",), message, "warning")
+
+
+def _of_cache(entry: Entry, config: ModelConfig) -> Iterator[Problem]:
+    if config.embeddings:
+        for key in ("cache_type_k", "cache_type_v", "swa_full"):
+            if getattr(config, key) not in (None, "f16"):
+                yield entry.problem((key,), "no effect on a model that embeds: remove it", "warning")
+    if config.yarn_attn_factor and (config.rope_scaling == "yarn" or config.yarn_ext_factor):
+        message = "no effect, llama.cpp computes it from rope_freq_scale where YaRN is on: remove it"
+        yield entry.problem(("yarn_attn_factor",), message, "warning")
 
 
 def _problem(entry: Entry, finding: Finding) -> Problem:

@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from core.config.function import Function
 from core.config.parameters import Parameters
@@ -20,6 +28,7 @@ from core.config.scalars import (
     Card,
     Count,
     CountOrAll,
+    Factor,
     Float,
     Int,
     Ratio,
@@ -28,6 +37,8 @@ from core.config.scalars import (
     Words,
     to_flash_attention,
     to_list,
+    to_switch,
+    to_word,
 )
 from core.config.templates import TemplateKind, TemplateSource
 from core.config.weight_files import WeightsState
@@ -38,8 +49,22 @@ MAX_SEQUENCES = 256
 
 Compat = Literal["strict"]
 Profile = Literal["current", "v2.8"]
+CacheType = Annotated[
+    Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "iq4_nl"] | None, BeforeValidator(to_word)
+]
+"""Those that llama.cpp's own programs take."""
+
 NotNegative = Annotated[Int, Field(ge=0)]
 InsideFolder = Annotated[str, AfterValidator(require_inside)]
+
+
+_OPTIONS = {"parallel": "slots", "n_parallel": "slots", "swa_full": "swa_full"}
+"""LocalAI's options that are keys here."""
+
+
+def needs_flash_attention(value_type: str | None) -> bool:
+    """Whether llama.cpp reads cached values of this type in no other way; None is f16."""
+    return (value_type or "f16").lower() not in ("f32", "f16", "bf16")
 
 
 class Template(BaseModel, frozen=True):
@@ -91,6 +116,17 @@ class ModelConfig(BaseModel, frozen=True):
     mmap: Bool | None = None
     mmlock: Bool | None = None
     flash_attention: Annotated[Literal["auto", "on", "off"], BeforeValidator(to_flash_attention)] | None = None
+    cache_type_k: CacheType = None
+    cache_type_v: CacheType = None
+    """Of values in the KV cache; f16 if unset."""
+    swa_full: Annotated[bool, BeforeValidator(to_switch)] | None = None
+    """False: layers with a sliding window keep no more than that (`core.engine.mirror` tells what this costs)."""
+    rope_scaling: Annotated[Literal["none", "linear", "yarn"] | None, BeforeValidator(to_word)] = None
+    yarn_ext_factor: Factor | None = None
+    yarn_attn_factor: Factor | None = None
+    yarn_beta_fast: Factor | None = None
+    yarn_beta_slow: Factor | None = None
+    yarn_orig_ctx: Count = None
 
     system_prompt: str | None = None
     roles: Mapping[str, str] = Field(default_factory=dict)
@@ -131,13 +167,6 @@ class ModelConfig(BaseModel, frozen=True):
     """The model whose weights `warmfn optimize` makes this one's from."""
     draft_model: str | None = None
     n_draft: Int | None = None
-    cache_type_k: str | None = None
-    cache_type_v: str | None = None
-    rope_scaling: str | None = None
-    yarn_ext_factor: Float | None = None
-    yarn_attn_factor: Float | None = None
-    yarn_beta_fast: Float | None = None
-    yarn_beta_slow: Float | None = None
     lora_adapter: str | None = None
     lora_adapters: Words = ()
     lora_base: str | None = None
@@ -150,13 +179,13 @@ class ModelConfig(BaseModel, frozen=True):
 
     @model_validator(mode="before")
     @classmethod
-    def _slots_from_options(cls, data: Any) -> Any:
-        """LocalAI says how many requests run at once as `options: ["parallel:8"]`; `slots` wins over it."""
-        if not isinstance(data, Mapping) or data.get("slots") is not None:
+    def _from_options(cls, data: Any) -> Any:
+        """LocalAI writes `options: ["parallel:8", "swa_full:true"]`; a key of the name that it has here wins."""
+        if not isinstance(data, Mapping):
             return data
         options = (str(option).partition(":") for option in to_list(data.get("options") or []))
-        parallel = [value for key, _, value in options if key in ("parallel", "n_parallel")]
-        return {**data, "slots": parallel[-1]} if parallel else data
+        said = {_OPTIONS[key]: value for key, _, value in options if key in _OPTIONS}
+        return {**said, **{key: value for key, value in data.items() if key not in said or value is not None}}
 
     @model_validator(mode="before")
     @classmethod
@@ -170,6 +199,20 @@ class ModelConfig(BaseModel, frozen=True):
         if (self.slots or 0) + (self.holders or 0) > MAX_SEQUENCES:
             raise ValueError(f"slots and holders together may be at most {MAX_SEQUENCES}: lower one of them")
         return self
+
+    @field_validator("cache_type_v")
+    @classmethod
+    def _values_can_be_read(cls, cache_type: CacheType, info: ValidationInfo) -> CacheType:
+        if needs_flash_attention(cache_type) and info.data.get("flash_attention") == "off":
+            raise ValueError(
+                f"{cache_type} needs flash attention, and flash_attention is off: leave that out, or give f16 here"
+            )
+        return cache_type
+
+    @property
+    def cache_types(self) -> tuple[str, str]:
+        """Of the KV cache's keys and values, as `core.gguf.kv_cache` names them."""
+        return (self.cache_type_k or "f16").upper(), (self.cache_type_v or "f16").upper()
 
     @property
     def wants_trained_context(self) -> bool:

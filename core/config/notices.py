@@ -11,8 +11,6 @@ from core.config.scalars import to_float, to_list
 
 UNSERVED: dict[str, tuple[str, ...]] = {
     "not built yet, the model generates by itself: remove it": ("draft_model", "n_draft"),
-    "not built yet, the KV cache is f16: remove it": ("cache_type_k", "cache_type_v"),
-    "not built yet, the weights' own rope scaling is used: remove it": ("rope_scaling", "yarn_*"),
     "not built yet, the model is served without it: merge the adapter into the weights": ("lora_*",),
     "not built yet, only text is served: send no images": ("mmproj",),
     "not built yet, output is not constrained: ask for the form in the prompt": ("grammar",),
@@ -39,12 +37,10 @@ UNSERVED: dict[str, tuple[str, ...]] = {
 """What we do with keys that LocalAI gives a meaning -> the keys, dotted; `*` stands for any rest of a name."""
 
 SERVED_USECASES = {"chat", "completion", "edit", "embeddings", "any"}
-SERVED_OPTIONS = {"parallel", "n_parallel", "pooling", "use_jinja"}
+SERVED_OPTIONS = {"parallel", "n_parallel", "pooling", "swa_full", "use_jinja"}
 
 _NEUTRAL = {"", "0", "0.0", "-1", "false", "no", "off", "none"}
 _ALSO_NEUTRAL = {
-    "cache_type_k": {"f16"},
-    "cache_type_v": {"f16"},
     "parameters.tfz": {"1", "1.0"},
     "parameters.n": {"1"},
     "lora_scale": {"1", "1.0"},
@@ -89,7 +85,7 @@ def _unserved_words(config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
         yield ("known_usecases",), f"{', '.join(usecases)}: not served, only chat, completion, edit and embeddings are"
     options = [word for word in _words(config, "options") if word.partition(":")[0] not in SERVED_OPTIONS]
     if options:
-        yield ("options",), f"{', '.join(options)}: not carried out: of options only parallel and pooling are"
+        yield ("options",), f"{', '.join(options)}: not carried out: of options only parallel, pooling and swa_full are"
 
 
 def _usecase(word: str) -> str:

@@ -81,6 +81,12 @@ def to_bool(value: Any) -> Any:
     return word in _TRUE
 
 
+def to_switch(value: Any) -> Any:
+    """As LocalAI reads its options: a boolean, or one of the words and digits that it takes for one."""
+    word = value.lower() if isinstance(value, str) else value
+    return True if word in ("1", "enabled") else False if word in ("0", "disabled") else to_bool(value)
+
+
 def to_list(value: Any) -> Any:
     """A lone scalar stands for a list of one. An item that is a mapping (`- Question:` without quotes) is left out."""
     if isinstance(value, str):
@@ -107,6 +113,11 @@ def to_shares(value: Any) -> Any:
     return shares if any(shares) else ()
 
 
+def to_word(value: Any) -> Any:
+    """In small letters; an empty text is "not set"."""
+    return (value.lower() or None) if isinstance(value, str) else value
+
+
 def to_flash_attention(value: Any) -> Any:
     """LocalAI has had this key as a boolean and as a word."""
     if isinstance(value, bool):
@@ -128,5 +139,7 @@ CountOrAll = Annotated[int, BeforeValidator(to_int), Field(ge=-1, le=MAX_INT32)]
 Probability = Annotated[Float, Field(ge=0, le=1)]
 Ratio = Annotated[Float, Field(ge=0), AfterValidator(lambda ratio: ratio or None)]
 """None for 0, by which LocalAI means "not set"."""
+Factor = Annotated[Float, AfterValidator(lambda factor: factor if factor > 0 else None)]
+"""None for 0, LocalAI's "not set", and for less, llama.cpp's."""
 Shares = Annotated[tuple[Annotated[float, Field(ge=0)], ...], BeforeValidator(to_shares)]
 Words = Annotated[tuple[str, ...], BeforeValidator(to_list)]

@@ -8,37 +8,22 @@ from collections.abc import Sequence as List
 
 from core.engine.batch import Batch, Chunk
 from core.engine.draft import DraftGovernor, Drafts
+from core.engine.prefill import PrefillPolicy, share
 from core.engine.sequence import Sequence, Update
 from core.engine.slots import Slots
-
-MIN_PREFILL = 64
-"""Prompt tokens that a batch may always hold; fewer would read the weights too often."""
 
 
 class Scheduler:
     """Pure bookkeeping: one thread calls it, nothing in it blocks, and it never sees a tensor or a clock's tick.
 
-    `max_batch` bounds the tokens of a batch. While any stream is running, prompts together get at most
-    `max_prefill_beside` tokens of it, so that readers wait for a chunk and never for a whole prompt. `max_scores`
-    bounds prompt tokens x longest context: the attention scores of a pass, where they are written to memory. Without a
-    `governor` nothing is drafted.
+    `prefill` bounds a batch and the prompt tokens in it. Without a `governor` nothing is drafted.
     """
 
-    def __init__(
-        self,
-        slots: Slots,
-        *,
-        max_batch: int = 1024,
-        max_prefill_beside: int = 256,
-        max_scores: int | None = None,
-        governor: DraftGovernor | None = None,
-    ) -> None:
+    def __init__(self, slots: Slots, prefill: PrefillPolicy, governor: DraftGovernor | None = None) -> None:
         self.slots = slots
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
-        self._max_batch = max_batch
-        self._max_prefill_beside = max_prefill_beside
-        self._max_scores = max_scores
+        self._prefill = prefill
         self._governor = governor
 
     @property
@@ -49,21 +34,15 @@ class Scheduler:
         self.waiting.append(seq)
 
     def schedule(self) -> Batch | None:
-        """Admit what fits, then one row for each running stream, then prompt chunks in order of admission; drafts only
-        where nobody waits for a prompt."""
+        """Admit what fits, then one row for each running stream, then chunks of prompts; drafts only where nobody waits
+        for a prompt."""
         self._admit()
         streams = [seq for seq in self.running if seq.num_pending == 1]
         prompts = [seq for seq in self.running if seq.num_pending > 1]
-        room = 0 if prompts else self._max_batch - len(streams)
+        room = 0 if prompts else self._prefill.max_batch - len(streams)
         if self._governor and (drafts := self._governor.choose(streams, room)):
             return _with_drafts(streams, drafts, self._governor)
-        budget = self._prefill_budget(len(streams))
-        chunks = [_chunk(seq, 1) for seq in streams]
-        for seq in prompts:
-            if budget <= 0:
-                break
-            chunks.append(_chunk(seq, min(seq.num_pending, budget)))
-            budget -= chunks[-1].num_tokens
+        chunks = [_chunk(seq, 1) for seq in streams] + self._chunks_of(prompts, len(streams))
         return _batch(chunks) if chunks else None
 
     def commit(self, batch: Batch, sampled: List[List[int]], pieces: list[bytes]) -> list[tuple[Sequence, Update]]:
@@ -123,13 +102,12 @@ class Scheduler:
             self.running.append(seq)
             seq.admitted_at = time.perf_counter()
 
-    def _prefill_budget(self, num_streams: int) -> int:
-        """Prompt tokens of the next batch."""
-        budget = min(self._max_batch - num_streams, self._max_prefill_beside) if num_streams else self._max_batch
-        if self._max_scores is None or not self.running:
-            return budget
-        longest = max(len(seq.tokens) for seq in self.running)
-        return min(budget, max(MIN_PREFILL, self._max_scores // longest))
+    def _chunks_of(self, prompts: list[Sequence], num_streams: int) -> list[Chunk]:
+        if not prompts:
+            return []
+        budget = self._prefill.budget(num_streams, max(len(seq.tokens) for seq in self.running))
+        sizes = share([seq.num_pending for seq in prompts], budget)
+        return [_chunk(seq, size) for seq, size in zip(prompts, sizes, strict=True) if size]
 
     def _leave(self, seq: Sequence) -> None:
         self.running.remove(seq)

@@ -14,7 +14,10 @@ from core.engine.prefix import StoredPrefix, common_prefix, costs_of_losing
 from core.engine.sequence import Sequence
 
 MIN_JOIN = 64
-"""Prefix tokens that make it worth waiting while another sequence computes them; waiting costs about a step."""
+"""Prefix tokens that make it worth waiting while another sequence computes them."""
+
+MIN_WAIT = 16
+"""Those still missing that make it worth one more step, which is short if all who share the prefix wait."""
 
 MIN_RESTORE = 64
 """Tokens that a stored prefix must save: reading any back takes a while."""
@@ -84,10 +87,9 @@ class Slots:
             return False
         owners = [slot.owner for slot in self._slots if slot.owner and slot.owner.num_computed < slot.owner.num_prompt]
         coming = max((common_prefix(owner.prompt, seq.prompt) for owner in owners), default=0)
-        enough = max(MIN_JOIN, self._min_copy)
-        if coming < enough:
+        if coming < max(MIN_JOIN, self._min_copy):
             return False
-        return coming - max(self._stored_for(seq)[1], *self._shared_with(seq).values()) >= enough
+        return coming - max(self._stored_for(seq)[1], *self._shared_with(seq).values()) >= MIN_WAIT
 
     def restore_all(self, stored: List[StoredPrefix]) -> int:
         """Have these prefixes in store. Read back those that fit beside one another, the first first; how many."""

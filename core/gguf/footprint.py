@@ -14,13 +14,14 @@ OUTPUT = "output"
 
 @dataclass(frozen=True)
 class Work:
-    """What a context is to hold and compute: `cells` of KV cache, `rows` tokens in one pass, `outputs` of them with
-    logits at most."""
+    """What a context is to hold and compute: `cells` of KV cache with keys and values of `cache_types`, `rows` tokens
+    in one pass, `outputs` of them with logits at most."""
 
     cells: int
     rows: int
     outputs: int
     flash_attention: bool
+    cache_types: tuple[str, str] = ("F16", "F16")
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def measure(header: GgufHeader, work: Work) -> Footprint:
     num_blocks = header.num_layers or 0
     # A block in another file of a split model counts as the largest in this one.
     largest = max((size for part, size in weights.items() if part != OUTPUT), default=0)
-    cache = [work.cells * size for size in layer_cell_bytes(header)] or [0] * num_blocks
+    cache = [work.cells * size for size in layer_cell_bytes(header, *work.cache_types)] or [0] * num_blocks
     blocks = [weights.get(str(block), largest) + cache[block] for block in range(num_blocks)]
     return Footprint((*blocks, weights[OUTPUT]), compute_bytes(header, work))
 

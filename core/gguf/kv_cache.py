@@ -8,7 +8,7 @@ is a constant for each sequence, and the indexer caches of sparse attention.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from core.errors import ModelUnusable
@@ -55,8 +55,7 @@ class KvLayout:
 
 def kv_cache_bytes(header: GgufHeader, layout: KvLayout) -> int:
     """Raises ModelUnusable where this model cannot have such a cache."""
-    if not layout.flash_attention and _BLOCKS[layout.value_type][0] > 1:
-        raise ModelUnusable(f"values of type {layout.value_type} need flash attention: switch it on, or use F16")
+    _require_possible(header, layout)
     layers = kv_layers(header)
     widest = max((layer.value for layer in layers), default=0)
     streams, cells = padded_cells(layout.cells, layout.seqs, unified=layout.unified)
@@ -66,6 +65,17 @@ def kv_cache_bytes(header: GgufHeader, layout: KvLayout) -> int:
         kept = _kept_cells(layer, cells, layout)
         total += kept * (row_bytes(layer.key, layout.key_type) + row_bytes(value, layout.value_type))
     return streams * total
+
+
+def cells_that_fit(bytes_of: Callable[[int], int], room: int, *, most: int) -> int:
+    """`most`, or the largest multiple of CELL_PADDING below it, whose bytes fit in `room`; 0 if none does."""
+    if bytes_of(most) <= room:
+        return most
+    low, high = 0, most // CELL_PADDING
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if bytes_of(middle * CELL_PADDING) <= room else (low, middle - 1)
+    return low * CELL_PADDING
 
 
 def padded_cells(cells: int, seqs: int, *, unified: bool) -> tuple[int, int]:
@@ -101,6 +111,23 @@ def kv_layers(header: GgufHeader) -> tuple[KvLayer, ...]:
     return tuple(_layers(header))
 
 
+def _require_possible(header: GgufHeader, layout: KvLayout) -> None:
+    """What llama.cpp refuses (`llama_init_from_model`)."""
+    if not layout.flash_attention and _BLOCKS[layout.value_type][0] > 1:
+        raise ModelUnusable(f"values of type {layout.value_type} need flash attention: switch it on, or use F16")
+    if layout.flash_attention:  # which reads each head by itself
+        row_bytes(header.key_length or 0, layout.key_type)
+        row_bytes(header.value_length or 0, layout.value_type)
+    if _has_latents(header) and layout.key_type != layout.value_type:
+        types = f"{layout.key_type} and {layout.value_type}"
+        raise ModelUnusable(f"one latent is both key and value: give the cache one type, not {types}")
+
+
+def _has_latents(header: GgufHeader) -> bool:
+    """Whether one latent of each token serves as key and value."""
+    return header.of_architecture("attention.key_length_mla", int) is not None
+
+
 def _layers(header: GgufHeader) -> Iterator[KvLayer]:
     heads = header.kv_heads
     own_caches = _own_caches(header, len(heads))
@@ -108,7 +135,7 @@ def _layers(header: GgufHeader) -> Iterator[KvLayer]:
     key, value = header.key_length or 0, header.value_length or 0
     key_swa = header.of_architecture("attention.key_length_swa", int) or key
     value_swa = header.of_architecture("attention.value_length_swa", int) or value
-    if header.of_architecture("attention.key_length_mla", int):  # one latent of each token serves as key and value
+    if _has_latents(header):
         value = value_swa = 0
     for index, (count, window) in enumerate(zip(heads, windows, strict=True)):
         if index >= own_caches or not _attends(header, index):

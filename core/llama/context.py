@@ -18,7 +18,10 @@ from core.engine.batch import Batch, Chunk
 from core.engine.prefix import StoredPrefix
 from core.engine.sequence import Sequence
 from core.errors import DecodeFailed, ModelUnusable
+from core.gguf.kv_cache import CACHE_TYPES
+from core.gguf.quants import TENSOR_TYPES
 from core.llama.model import LlamaModel
+from core.llama.rope import AS_TRAINED, Rope
 from core.llama.sampler import Sampler
 from core.llama.state import build, restore_state, save_state
 from core.llama.threads import Threads
@@ -31,7 +34,10 @@ FLASH_ATTENTION = {
     "off": lib.LLAMA_FLASH_ATTN_TYPE_DISABLED,
 }
 
-LAYOUT_FREE = {"num_cells", "max_batch", "micro_batch", "max_outputs", "threads", "threads_batch"}
+CACHE_TYPE_NUMBERS = {name.lower(): number for number, (name, *_) in TENSOR_TYPES.items() if name in CACHE_TYPES}
+"""Of keys and values: the YAML's name -> ggml's number."""
+
+LAYOUT_FREE = {"num_cells", "max_batch", "micro_batch", "max_outputs", "threads", "threads_batch", "rope"}
 """Settings that saved cells do not depend on."""
 
 
@@ -42,8 +48,9 @@ class ContextSettings:
     A KV cache of `num_cells` cells serves `num_seqs` sequence ids: `unified` from one pool, otherwise each has
     `num_cells / num_seqs` of its own. A batch has at most `max_batch` rows, of which `micro_batch` are computed in one
     pass. `threads` compute single-row batches, `threads_batch` larger ones. `flash_attention` is a key of
-    FLASH_ATTENTION; of rope, None is what the weights say. `max_outputs` rows of a batch may want logits, one for each
-    sequence if that is None.
+    FLASH_ATTENTION, the cache's types are keys of
+    CACHE_TYPE_NUMBERS; without `swa_full` layers with a sliding window keep little more
+    than that. `max_outputs` rows of a batch may want logits, one for each sequence if that is None.
     """
 
     num_cells: int
@@ -54,17 +61,22 @@ class ContextSettings:
     threads: int
     threads_batch: int
     flash_attention: str
-    rope_freq_base: float | None = None
-    rope_freq_scale: float | None = None
+    cache_type_k: str = "f16"
+    cache_type_v: str = "f16"
+    swa_full: bool = True
+    rope: Rope = AS_TRAINED
     max_outputs: int | None = None
 
     @property
     def layout(self) -> dict[str, Any]:
-        """What must be equal for saved cells to be readable: the build of llama.cpp, and every setting but those of
-        LAYOUT_FREE. (Caches are always f16 and whole, and no adapters are loaded, so none of that is a setting yet.)
+        """What must be equal for saved cells to be readable, by the names of the YAML's keys where it has them: the
+        build of llama.cpp, and every setting but those of LAYOUT_FREE. (No adapters are loaded, so none is a setting.)
+
+        Sequence ids count where each has a cache of its own: llama.cpp saves one of them as that many streams, all but
+        one empty, and refuses ("n_stream mismatch") what has another number of them than the context that reads it.
         """
-        free = {*LAYOUT_FREE, "num_seqs"} if self.unified else LAYOUT_FREE  # caches of their own are saved as so many
-        return build() | {key: value for key, value in asdict(self).items() if key not in free}
+        free = {*LAYOUT_FREE, "num_seqs"} if self.unified else LAYOUT_FREE
+        return build() | {key: value for key, value in vars(self).items() if key not in free} | asdict(self.rope)
 
 
 def open_context(model: LlamaModel, settings: ContextSettings) -> int:
@@ -76,13 +88,17 @@ def open_context(model: LlamaModel, settings: ContextSettings) -> int:
     params.n_threads, params.n_threads_batch = settings.threads, settings.threads_batch
     params.flash_attn_type = FLASH_ATTENTION[settings.flash_attention]
     params.kv_unified = settings.unified
-    params.rope_freq_base, params.rope_freq_scale = settings.rope_freq_base or 0, settings.rope_freq_scale or 0
+    params.type_k, params.type_v = (CACHE_TYPE_NUMBERS[name] for name in (settings.cache_type_k, settings.cache_type_v))
+    params.swa_full = settings.swa_full
+    settings.rope.set(params)
     params.no_perf = True
     if handle := lib.llama_init_from_model(model.handle, params):
         return int(handle)
+    per_token = model.kv_bytes_per_token(settings.cache_type_k, settings.cache_type_v)
     raise ModelUnusable(
         f"{model.path.name}: no context of {settings.num_cells} tokens: lower its context_size, slots or kv_tokens "
-        f"(a token takes {model.kv_bytes_per_token / 1024:.0f} KiB) or set another flash_attention"
+        f"(a token takes {per_token / 1024:.0f} KiB) or set another flash_attention or cache_type; DEBUG=true shows "
+        "llama.cpp's own words"
     )
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from core.errors import DecodeFailed, ModelUnusable
 from core.llama.context import FLASH_ATTENTION
 from core.llama.model import LlamaModel
+from core.llama.rope import AS_TRAINED, Rope
 
 POOLINGS = {"mean": lib.LLAMA_POOLING_TYPE_MEAN, "cls": lib.LLAMA_POOLING_TYPE_CLS, "last": lib.LLAMA_POOLING_TYPE_LAST}
 MAX_ROWS = 64
@@ -34,6 +35,7 @@ class LlamaEmbedder:
         pooling: str | None,
         num_threads: int,
         flash_attention: str = "auto",
+        rope: Rope = AS_TRAINED,
     ) -> None:
         """`pooling`: one of POOLINGS instead of the file's own. Raises ModelUnusable."""
         self._model = model
@@ -44,10 +46,10 @@ class LlamaEmbedder:
         self.batch_tokens = batch_tokens
         self.max_rows = MAX_ROWS
         pooling = pooling or file_pooling(model)
-        self.identity = {"backend": "llama.cpp", "weights": model.path.name, "pooling": pooling}
+        self.identity = {"backend": "llama.cpp", "weights": model.path.name, "pooling": pooling} | rope.identity
         # An encoder needs a whole input in one micro-batch: the longest input must fit, whatever the token budget.
         self._capacity = max(batch_tokens, max_tokens)
-        self._context = self._open(POOLINGS[pooling], num_threads, FLASH_ATTENTION[flash_attention])
+        self._context = self._open(POOLINGS[pooling], num_threads, FLASH_ATTENTION[flash_attention], rope)
         self._batch = lib.llama_batch_init(self._capacity, 0, 1)
         self._forward = lib.llama_encode if lib.llama_model_has_encoder(model.handle) else lib.llama_decode
 
@@ -74,7 +76,7 @@ class LlamaEmbedder:
             self._context = None
             self._model.close()
 
-    def _open(self, pooling: int, num_threads: int, flash_attention: int) -> lib.llama_context_p:
+    def _open(self, pooling: int, num_threads: int, flash_attention: int, rope: Rope) -> lib.llama_context_p:
         params = lib.llama_context_default_params()
         params.n_ctx = params.n_batch = params.n_ubatch = self._capacity
         params.n_seq_max = MAX_ROWS
@@ -83,6 +85,7 @@ class LlamaEmbedder:
         params.pooling_type = pooling
         params.flash_attn_type = flash_attention
         params.kv_unified = True
+        rope.set(params)
         context = lib.llama_init_from_model(self._model.handle, params)
         if not context:
             raise ModelUnusable(

@@ -15,7 +15,7 @@ from core.config.weight_files import gguf_fault
 from core.errors import InvalidRequest, ModelUnusable
 from core.gguf import GgufHeader, read_header
 from core.gguf.header import Scalar
-from core.gguf.kv_cache import kv_bytes_per_token
+from core.gguf.kv_cache import KvLayout, kv_bytes_per_token, kv_cache_bytes
 from core.host import available_cpus
 from core.llama.devices import gpus
 from core.llama.library import start_backend
@@ -178,19 +178,27 @@ class LlamaModel:
         """Tokens that layers with a sliding window look back; None where every layer looks at all."""
         return int(lib.llama_model_n_swa(self.handle)) or None
 
-    @property
-    def kv_bytes_per_token(self) -> int:
-        """Bytes one KV cell takes at f16, by `core.gguf.kv_cache`."""
-        return kv_bytes_per_token(self._header)
+    def kv_bytes_per_token(self, key_type: str, value_type: str) -> int:
+        """Of one KV cell of these types, as the YAML names them, by `core.gguf.kv_cache`. Raises ModelUnusable."""
+        return kv_bytes_per_token(self._header, key_type.upper(), value_type.upper())
 
-    @property
+    def kv_cache_bytes(self, layout: KvLayout) -> int:
+        """Of a whole cache, by `core.gguf.kv_cache`. Raises ModelUnusable."""
+        has_window = self.attention_window and not layout.full_window
+        return kv_cache_bytes(self._file_header if has_window else self._header, layout)
+
+    @functools.cached_property
     def _header(self) -> GgufHeader:
-        """As far as the cache needs it. The file is read again only where its layers differ: llama.cpp leaves arrays
-        out, and to walk through a large vocabulary would cost a cold start a third of a second."""
+        """As far as the size of a cell needs it. The file is read again only where its layers differ: llama.cpp leaves
+        arrays out, and to walk through a large vocabulary would cost a cold start a third of a second."""
         attention = f"{self.architecture}.attention"
         if f"{attention}.head_count_kv" not in self.metadata or f"{attention}.key_length_swa" in self.metadata:
-            return read_header(self.path)
+            return self._file_header
         return GgufHeader(3, {key: _scalar(text) for key, text in self.metadata.items()}, {}, (), 0)
+
+    @functools.cached_property
+    def _file_header(self) -> GgufHeader:
+        return read_header(self.path)
 
 
 def open_model(config: ModelConfig) -> LlamaModel:

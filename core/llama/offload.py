@@ -94,6 +94,7 @@ def least_work(config: ModelConfig, header: GgufHeader) -> Work:
         rows=max(context, MICRO_BATCH) if embeds else MICRO_BATCH,
         outputs=0 if embeds else seqs + (0 if config.prompt_lookup is False else MAX_DRAFTED),
         flash_attention=config.flash_attention != "off",
+        cache_types=config.cache_types,
     )
 
 

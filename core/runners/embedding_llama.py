@@ -8,6 +8,7 @@ from core.errors import ModelUnusable
 from core.host import available_cpus
 from core.llama.embedder import POOLINGS, LlamaEmbedder
 from core.llama.model import open_model
+from core.llama.rope import Rope
 from core.runners.embedding import EmbeddingRunner, longest_input
 from core.runners.gpu import embedding_batch
 
@@ -26,6 +27,7 @@ def load(config: ModelConfig) -> EmbeddingRunner:
             pooling=pooling,
             num_threads=config.threads or available_cpus(),
             flash_attention=config.flash_attention or "auto",
+            rope=Rope.of(config),
         )
     except ModelUnusable:
         model.close()

@@ -16,6 +16,7 @@ from core.engine.deadline import Deadline
 from core.engine.decoder import Decoder
 from core.engine.draft import DraftGovernor
 from core.engine.engine import Engine
+from core.engine.prefill import PrefillPolicy
 from core.engine.scheduler import Scheduler
 from core.engine.sequence import Sampling, Sequence, Update
 from core.engine.slots import Slots
@@ -25,28 +26,17 @@ from core.errors import ContextLengthExceeded, InvalidRequest, ModelUnusable, Qu
 from core.limits import MeasuredLimits
 from core.packs.folder import PackFolder
 from core.packs.survey import Survey, survey
-from core.prompt.cleanup import Cleanup, cleanup_of
-from core.prompt.lint import lint
 from core.prompt.lint.subject import Vocabulary
 from core.prompt.prefixes import declared_prefixes
-from core.prompt.prompts import OwnTemplate, Prompts
+from core.prompt.prompts import OwnTemplate
 from core.prompt.tokens import prompt_tokens
 from core.runners.admission import check_in_time, seconds_to_a_place
+from core.runners.behaviour import Behaviour, behaviour_of, what_is_loaded
 from core.runners.packs import Keeper, Packs
+from core.runners.text_limits import Limits
 from core.speed import Speed
 
 logger = logging.getLogger("warmfn.text")
-
-
-@dataclass(frozen=True)
-class Behaviour:
-    """What of a config may change from one request to the next."""
-
-    config: ModelConfig
-    prompts: Prompts
-    cleanup: Cleanup
-    problems: List[Problem]
-    """What the doctor says of the prompts."""
 
 
 @dataclass(frozen=True)
@@ -56,25 +46,6 @@ class Prompt:
     tokens: list[int]
     behaviour: Behaviour
     text: str = ""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How a text model's memory and batches are divided, in tokens, but for `slots`, `holders` and `max_queue`, which
-    count sequences. `min_copy` and `max_scores` as in `Slots` and `Scheduler`; with a `max_drafted` of 0 nothing is
-    drafted."""
-
-    context_size: int
-    slots: int
-    holders: int
-    kv: Literal["unified", "split"]
-    kv_tokens: int
-    min_copy: int
-    max_batch: int
-    max_scores: int | None
-    max_drafted: int
-    default_max_tokens: int
-    max_queue: int
 
 
 class TextModel(Vocabulary, Protocol):
@@ -116,7 +87,7 @@ class TextRunner:
         self._model = model
         self._context = context
         self._template = template
-        self._behaviour = self._behave(config)
+        self._behaviour = behaviour_of(config, self._template, self._model)
         slots = Slots(
             context,
             num_slots=limits.slots,
@@ -127,7 +98,8 @@ class TextRunner:
             window=model.attention_window,
         )
         self._governor = _draft_governor(limits, measured) if limits.max_drafted else None
-        scheduler = Scheduler(slots, max_batch=limits.max_batch, max_scores=limits.max_scores, governor=self._governor)
+        prefill = PrefillPolicy(limits.max_batch, limits.max_scores, lambda: self.speed.prefill)
+        scheduler = Scheduler(slots, prefill, self._governor)
         self.engine = Engine(
             context,
             scheduler,
@@ -149,9 +121,9 @@ class TextRunner:
 
         Raises ModelUnusable, and goes on as before, if the new prompts cannot be made.
         """
-        if _without_behaviour(config) != _without_behaviour(self._behaviour.config):
+        if what_is_loaded(config) != what_is_loaded(self._behaviour.config):
             return False
-        behaviour = self._behave(config)
+        behaviour = behaviour_of(config, self._template, self._model)
         if error := next((problem for problem in behaviour.problems if problem.severity == "error"), None):
             raise ModelUnusable(str(error))
         if self.packs and self._survey(self.packs, behaviour).declared != self.packs.declared:
@@ -266,12 +238,6 @@ class TextRunner:
         if self._governor:
             self._governor.calibrate(self._context)
 
-    def _behave(self, config: ModelConfig) -> Behaviour:
-        problems = lint(config, self._template, self._model)
-        for problem in problems:
-            logger.warning("%s", problem)
-        return Behaviour(config, Prompts(config, self._template), cleanup_of(config), problems)
-
     def _text_prompt(self, text: str, behaviour: Behaviour) -> Prompt:
         return Prompt(prompt_tokens(text, self._model), behaviour, text)
 
@@ -302,21 +268,8 @@ class TextRunner:
         return sampling
 
 
-_BEHAVIOUR = {
-    *("source", "compat", "defaults", "roles", "system_prompt", "template", "templates"),
-    *("stopwords", "cutstrings", "extract_regex", "trimspace", "trimsuffix"),
-}
-_LOADED_PARAMETERS = {"model", "batch", "rope_freq_base", "rope_freq_scale"}
-
-
 def _draft_governor(limits: Limits, measured: MeasuredLimits | None) -> DraftGovernor:
     unified = limits.kv == "unified"
     seconds = measured.step_seconds if measured else None
     cost = StepCost(seconds, unified=unified) if seconds else None
     return DraftGovernor(limits.max_drafted, unified=unified, cost=cost)
-
-
-def _without_behaviour(config: ModelConfig) -> dict[str, Any]:
-    """What of a config decides about weights, context and batches."""
-    loaded = config.model_dump(exclude=_BEHAVIOUR | {"parameters"})
-    return loaded | config.parameters.model_dump(include=_LOADED_PARAMETERS)

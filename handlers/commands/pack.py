@@ -18,9 +18,9 @@ prefixes, in the model's YAML, each in one of three forms:
     - file: handbook.txt             # a text in the models folder, as the model reads it
     - "Translate into French:\\n"
 
-A pack is good for the weights, the llama.cpp and the cache it was made with: flash_attention, rope_freq_*, kv, and,
-where each slot has a cache of its own (kv: split), the number of slots. Set those keys where they would come out
-otherwise on the machine that serves.
+A pack is good for the weights, the llama.cpp and the cache it was made with: flash_attention, cache_type_*, swa_full,
+rope_*, yarn_*, kv, and, where each slot has a cache of its own (kv: split), the number of slots. Set those keys where
+they would come out otherwise on the machine that serves.
 """
 
 

@@ -11,6 +11,7 @@ import llama_cpp.llama_cpp as lib
 import numpy as np
 from numpy.typing import NDArray
 
+from core.config.model import needs_flash_attention
 from core.engine.batch import Batch, Chunk
 from core.engine.sequence import Sequence
 from core.llama.context import ContextSettings, LlamaContext
@@ -27,8 +28,9 @@ moves a float by 1e-7; 8-bit activations round that up or down, and 30 layers am
 
 @contextmanager
 def open_context(
-    model: LlamaModel, *, unified: bool, num_seqs: int = 8, max_drafted: int = 0
+    model: LlamaModel, *, unified: bool, num_seqs: int = 8, max_drafted: int = 0, cache_type: str = "f16"
 ) -> Iterator[LlamaContext]:
+    """`cache_type` is that of keys and values."""
     settings = ContextSettings(
         num_cells=4096,
         num_seqs=num_seqs,
@@ -37,7 +39,9 @@ def open_context(
         micro_batch=128,
         threads=2,
         threads_batch=2,
-        flash_attention="off",
+        flash_attention="on" if needs_flash_attention(cache_type) else "off",
+        cache_type_k=cache_type,
+        cache_type_v=cache_type,
         max_outputs=num_seqs + max_drafted,
     )
     context = LlamaContext(model, settings)

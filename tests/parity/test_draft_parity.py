@@ -11,6 +11,7 @@ import pytest
 from core.engine.batch import Batch, Chunk
 from core.engine.draft import MAX_DRAFTED, DraftGovernor
 from core.engine.engine import Engine
+from core.engine.prefill import PrefillPolicy
 from core.engine.scheduler import Scheduler
 from core.engine.sequence import Sampling, Sequence
 from core.engine.slots import Slots
@@ -39,14 +40,21 @@ def tokens_of(model: LlamaModel, text: str) -> list[int]:
 
 
 def generate(
-    model: LlamaModel, texts: list[str], sampling: Sampling, *, unified: bool, drafts: bool, count: int = 32
+    model: LlamaModel,
+    texts: list[str],
+    sampling: Sampling,
+    *,
+    unified: bool,
+    drafts: bool,
+    count: int = 32,
+    cache_type: str = "f16",
 ) -> list[Sequence]:
     """What the model answers to each text, all together."""
     governor = DraftGovernor(MAX_DRAFTED, unified=unified, cost=StepCost(FREE_ROWS, unified=unified))
     seqs = [Sequence(tokens_of(model, text), count, Listener(), sampling, looks_up=drafts) for text in texts]
-    with open_context(model, unified=unified, max_drafted=MAX_DRAFTED) as context:
+    with open_context(model, unified=unified, max_drafted=MAX_DRAFTED, cache_type=cache_type) as context:
         slots = Slots(context, num_slots=4, num_holders=0, num_cells=4096)
-        engine = Engine(context, Scheduler(slots, max_batch=512, governor=governor if drafts else None))
+        engine = Engine(context, Scheduler(slots, PrefillPolicy(512), governor if drafts else None))
         for seq in seqs:
             engine.submit(seq)
         for _ in range(count + 10):
@@ -55,23 +63,28 @@ def generate(
     return seqs
 
 
-def assert_same_up_to_a_near_tie(model: LlamaModel, seq: Sequence, other: Sequence, *, unified: bool) -> None:
+def assert_same_up_to_a_near_tie(
+    model: LlamaModel, seq: Sequence, other: Sequence, *, unified: bool, cache_type: str
+) -> None:
     differs = next((i for i, (a, b) in enumerate(zip(seq.tokens, other.tokens, strict=True)) if a != b), None)
     if differs is None:
         return
-    with open_context(model, unified=unified) as context:
+    with open_context(model, unified=unified, cache_type=cache_type) as context:
         [row] = logprobs(context, [Chunk(forced(seq.tokens[:differs], 0), 0, differs, True)])
     best, second = np.sort(row)[:-3:-1]
     assert best - second < 2 * BOUND
 
 
-def test_greedy_text_with_drafts_is_the_same_up_to_a_near_tie(model: LlamaModel, unified: bool) -> None:
+@pytest.mark.parametrize("cache_type", ["f16", "q8_0"])
+def test_greedy_text_with_drafts_is_the_same_up_to_a_near_tie(
+    model: LlamaModel, unified: bool, cache_type: str
+) -> None:
     texts = [SENTENCES, TEXTS[4]]
-    plain = generate(model, texts, GREEDY, unified=unified, drafts=False)
-    drafted = generate(model, texts, GREEDY, unified=unified, drafts=True)
+    plain = generate(model, texts, GREEDY, unified=unified, drafts=False, cache_type=cache_type)
+    drafted = generate(model, texts, GREEDY, unified=unified, drafts=True, cache_type=cache_type)
     assert sum(seq.num_accepted for seq in drafted) > 20
     for a, b in zip(plain, drafted, strict=True):
-        assert_same_up_to_a_near_tie(model, a, b, unified=unified)
+        assert_same_up_to_a_near_tie(model, a, b, unified=unified, cache_type=cache_type)
 
 
 @pytest.mark.parametrize("wrong_at", [None, 0, 7])

@@ -79,14 +79,15 @@ def test_batched_matches_single_within_bound(model: LlamaModel, tokens: list[lis
     assert_within_bound(found)
 
 
+@pytest.mark.parametrize("cache_type", ["f16", "q8_0", "q4_0"])
 def test_a_reused_prefix_matches_a_fresh_one_within_bound(
-    model: LlamaModel, tokens: list[list[int]], unified: bool
+    model: LlamaModel, tokens: list[list[int]], unified: bool, cache_type: str
 ) -> None:
     prefix = [token for text in tokens[:4] for token in text]
     text = [*prefix, *tokens[4]]
-    with open_context(model, unified=unified) as context:
+    with open_context(model, unified=unified, cache_type=cache_type) as context:
         [fresh] = after_prompt(context, [forced(text, 0)], num_prompt=len(prefix) + 4)
-    with open_context(model, unified=unified) as context:
+    with open_context(model, unified=unified, cache_type=cache_type) as context:
         holder = forced([*prefix, *tokens[5]], 0)
         logprobs(context, [Chunk(holder, 0, len(holder.tokens), True)])
         context.copy(0, 1, len(prefix))
@@ -97,17 +98,18 @@ def test_a_reused_prefix_matches_a_fresh_one_within_bound(
     assert_within_bound(differences(text, len(prefix) + 4, fresh, reused))
 
 
+@pytest.mark.parametrize("cache_type", ["f16", "q8_0", "q4_0"])
 def test_a_prefix_that_is_read_back_matches_a_fresh_one_within_bound(
-    model: LlamaModel, tokens: list[list[int]], unified: bool
+    model: LlamaModel, tokens: list[list[int]], unified: bool, cache_type: str
 ) -> None:
     prefix = [token for text in tokens[:4] for token in text]
     text = [*prefix, *tokens[4]]
-    with open_context(model, unified=unified) as context:
+    with open_context(model, unified=unified, cache_type=cache_type) as context:
         [fresh] = after_prompt(context, [forced(text, 0)], num_prompt=len(prefix) + 4)
-    with open_context(model, unified=unified) as context:
+    with open_context(model, unified=unified, cache_type=cache_type) as context:
         logprobs(context, [Chunk(forced(prefix, 3), 0, len(prefix), True)])
         stored = Saved(prefix, context.save(3))
-    with open_context(model, unified=unified) as context:
+    with open_context(model, unified=unified, cache_type=cache_type) as context:
         other = forced(tokens[5], 1)
         logprobs(context, [Chunk(other, 0, len(other.tokens), True)])
         assert context.restore(2, stored)
