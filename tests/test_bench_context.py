@@ -198,8 +198,9 @@ def test_a_length_is_asked_about_until_it_is_decided_and_never_beyond_the_most()
         ("unresolved", 3),
         ("fails", 1),
     ]
-    assert effective_limit(part).tokens == 2048
-    assert not effective_limit(part).at_least
+    limit = effective_limit(part)
+    assert (limit.tokens, limit.fails_at, limit.at_least) == (2048, 8192, False)
+    assert "undecided at 4,096" in limit.why
 
 
 def test_lengths_beyond_the_first_that_fails_are_asked_about_once() -> None:

@@ -31,7 +31,9 @@ def build_ladder(limits: dict[LimitName, Limit], tried: int | None) -> Ladder:
     least = known[binding] or 0
     if tried is not None and tried < NEAR * least and any(limit.at_least for limit in limits.values()):
         return Ladder(limits=limits, usable=tried, binding=None, verdict=_no_limit(limits, tried))
-    verdict = f"{least:,} tokens. The {binding} limit binds: {REMEDIES[binding]}{_not_known(limits, least)}"
+    fails_at = limits[binding].fails_at
+    where = f", somewhere between {least:,} and {fails_at:,}" if fails_at else ""
+    verdict = f"{least:,} tokens. The {binding} limit binds{where}: {REMEDIES[binding]}{_not_known(limits, least)}"
     return Ladder(limits=limits, usable=least, binding=binding, verdict=verdict)
 
 
@@ -100,7 +102,8 @@ def effective_limit(part: EffectivePart | None) -> Limit:
         why.append(f"at {failed.length:,} it kept {_kept(failed)}")
     why += [_doubt(score, part) for score in tried if score.length > held]
     why += [f"left out, as the model cannot do it in a short text: {words}" for words in left_out]
-    return Limit(tokens=held, at_least=failed is None, why="; ".join(why))
+    fails_at = failed.length if failed else None
+    return Limit(tokens=held, at_least=failed is None, fails_at=fails_at, why="; ".join(why))
 
 
 def _inability(task: TaskScore) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from bench.context.latency import value_at
 from bench.context.parts import ContextPart, EffectivePart, Fit, LatencyPart, MemoryPart, OverflowPart, TaskScore
+from bench.context.parts import Limit as Bound
 from bench.report.blocks import Block, Definitions, Finding, Notes, Section, Table, Term, Text, number
 from bench.report.figures import BarPlot, HeatMap, Limit, LinePlot, Series
 from bench.result import Result
@@ -57,7 +58,7 @@ def _ladder(part: ContextPart) -> Iterator[Block]:
     rows = [
         (
             f"{LEVELS[name]} {name}: {MEANINGS[name]}",
-            _tokens(limit.tokens, at_least=limit.at_least),
+            _tokens(limit),
             "binds" if name == ladder.binding else "-",
         )
         for name, limit in ladder.limits.items()
@@ -236,8 +237,11 @@ def _formula(fit: Fit) -> str:
     return " + ".join(terms) or "0"
 
 
-def _tokens(tokens: int | None, *, at_least: bool) -> str:
-    return "unknown" if tokens is None else f"{'at least ' if at_least else ''}{tokens:,}"
+def _tokens(limit: Bound) -> str:
+    if limit.tokens is None:
+        return "unknown"
+    fails_at = f", fails at {limit.fails_at:,}" if limit.fails_at else ""
+    return f"{'at least ' if limit.at_least else ''}{limit.tokens:,}{fails_at}"
 
 
 def _mib(value: int | None) -> str:
