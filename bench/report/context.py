@@ -187,8 +187,8 @@ def _effective(part: EffectivePart, seed: int) -> Iterator[Block]:
 def _kept_formula(part: EffectivePart) -> str:
     return (
         f"(right / asked) / (right / asked in the shortest text), all tasks that count together; 95 % interval of a "
-        f"ratio from Wilson's of both (MOVER-R), for looks after each of up to {part.max_texts} texts (Pocock); "
-        f"effective while {part.threshold:.0%} is kept, after NoLiMa (arXiv 2502.05167)"
+        f"ratio from Wilson's of both (MOVER-R), stratified by task, for looks after each of up to {part.max_texts} "
+        f"texts (Pocock); effective while {part.threshold:.0%} is kept, after NoLiMa (arXiv 2502.05167)"
     )
 
 
