@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from bench.context.latency import keeps
 from bench.context.parts import EffectivePart, Ladder, LatencyPart, LengthScore, Limit, LimitName, MemoryPart, TaskScore
-from bench.context.sequential import texts_to_resolve
+from bench.context.sequential import MAX_TEXTS, texts_to_resolve
 
 NAMES: tuple[LimitName, ...] = ("advertised", "configured", "memory", "latency", "effective")
 """L0 to L4."""
@@ -117,5 +117,5 @@ def _kept(score: LengthScore) -> str:
 def _doubt(score: LengthScore, part: EffectivePart) -> str:
     """A length beyond those that hold which could not be told to fail either."""
     texts = texts_to_resolve((score.right, score.n), (part.base.right, part.base.n), score.n // score.texts)
-    remedy = f"--texts {texts} would tell" if texts else "too near the threshold to tell"
+    remedy = f"--texts {texts} would tell" if texts else f"not even --texts {MAX_TEXTS} would tell"
     return f"undecided at {score.length:,}: it kept {_kept(score)}, {remedy}"
