@@ -65,7 +65,7 @@ def describe(values: Sequence[float]) -> Distribution | None:
     )
 
 
-def wilson(successes: int, n: int, z: float = Z95) -> tuple[float, float]:
+def wilson(successes: float, n: float, z: float = Z95) -> tuple[float, float]:
     """The interval of a share (Wilson 1927), by default of 95 %: honest also for few trials and for shares near 0 and
     1, where n successes of n prove no more than n / (n + z^2). Nothing tried is (0, 1)."""
     if n == 0:
@@ -76,7 +76,17 @@ def wilson(successes: int, n: int, z: float = Z95) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def wilson_ratio(share: tuple[int, int], base: tuple[int, int], z: float = Z95) -> tuple[float, float]:
+def stratified(strata: Sequence[tuple[int, int]]) -> tuple[float, float]:
+    """(successes, n) of the simple trials that tell as much as these strata of one size, each (successes, n): n over
+    the design effect, which is the mean variance within the strata over that of the pool (Kish 1965). Shares are drawn
+    to a half as Wilson's centre is, so that a faultless stratum is not taken for certain."""
+    shares = [(successes + Z95**2 / 2) / (n + Z95**2) for successes, n in strata]
+    pooled = fmean(shares)
+    effect = fmean(share * (1 - share) for share in shares) / (pooled * (1 - pooled))
+    return sum(successes for successes, _ in strata) / effect, sum(n for _, n in strata) / effect
+
+
+def wilson_ratio(share: tuple[float, float], base: tuple[float, float], z: float = Z95) -> tuple[float, float]:
     """The interval of share / base, each (successes, n) with some success in the base: where the interval of share - c
     base, with the variances recovered from those of Wilson, just reaches 0 (MOVER-R: Donner and Zou 2012, Stat. Methods
     Med. Res. 21:347). Both are roots in c of c^2 l0 (2 p0 - l0) - 2 c p p0 + u (2 p - u), l and u exchanged."""

@@ -26,7 +26,7 @@ from bench.context.scores import Scores
 from bench.context.sequential import THRESHOLD, judge, texts_to_resolve
 from bench.errors import BenchError
 from bench.slo import Slo
-from bench.stats import wilson, wilson_ratio
+from bench.stats import stratified, wilson, wilson_ratio
 from core.gguf.kv_cache import kv_bytes_per_token
 from tests.test_gguf_kv_cache import header
 
@@ -118,6 +118,14 @@ def test_a_ratio_lies_where_the_difference_to_that_part_of_the_base_just_reaches
     assert most * p0 - p == pytest.approx(math.hypot(high - p, most * (p0 - low0)))
 
 
+def test_strata_that_are_alike_tell_what_one_pool_does_and_others_more() -> None:
+    assert stratified([(24, 30)] * 3) == pytest.approx((72, 90))
+    assert stratified([(30, 30)] * 3) == pytest.approx((90, 90))
+    right, n = stratified([(30, 30), (30, 30), (20, 30)])
+    assert right / n == pytest.approx(80 / 90)
+    assert 90 < n < 180
+
+
 def test_a_faultless_model_is_told_to_hold_by_one_text() -> None:
     assert judge((30, 30), (90, 90), texts=3) == "holds"
     assert judge((28, 30), (90, 90), texts=3) == "unresolved"
@@ -199,8 +207,9 @@ def test_a_length_is_asked_about_until_it_is_decided_and_never_beyond_the_most()
         ("unresolved", 3),
         ("fails", 1),
     ]
-    assert effective_limit(part).tokens == 2048
-    assert not effective_limit(part).at_least
+    limit = effective_limit(part)
+    assert (limit.tokens, limit.fails_at, limit.at_least) == (2048, 8192, False)
+    assert "undecided at 4,096" in limit.why
 
 
 def test_lengths_beyond_the_first_that_fails_are_asked_about_once() -> None:

@@ -197,11 +197,11 @@ def test_the_report_says_what_binds_and_shows_every_limit(tmp_path: Path) -> Non
     part = measured(ReadingServer(4096, told=4096, attention=2500), run)
     session = Session("context", "context limits")
     text = markdown(report_of(session.result(complete=True, model_name="m", context=part)))
-    assert f"Usable: {part.ladder.usable:,} tokens. The effective limit binds" in text
+    assert f"Usable: {part.ladder.usable:,} tokens. The effective limit binds, somewhere between" in text
     for words in (
         "was trained for | unknown",
         "the server takes | 4,096 | - |",
-        f"makes use of | {part.ladder.usable:,} | binds |",
+        f"makes use of | {part.ladder.usable:,}, fails at {max(part.lengths):,} | binds |",
         "Right answers by length and depth: retrieval",
     ):
         assert words in text

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from bench.context.latency import keeps
 from bench.context.parts import EffectivePart, Ladder, LatencyPart, LengthScore, Limit, LimitName, MemoryPart, TaskScore
-from bench.context.sequential import texts_to_resolve
+from bench.context.sequential import MAX_TEXTS, texts_to_resolve
 
 NAMES: tuple[LimitName, ...] = ("advertised", "configured", "memory", "latency", "effective")
 """L0 to L4."""
@@ -31,7 +31,9 @@ def build_ladder(limits: dict[LimitName, Limit], tried: int | None) -> Ladder:
     least = known[binding] or 0
     if tried is not None and tried < NEAR * least and any(limit.at_least for limit in limits.values()):
         return Ladder(limits=limits, usable=tried, binding=None, verdict=_no_limit(limits, tried))
-    verdict = f"{least:,} tokens. The {binding} limit binds: {REMEDIES[binding]}{_not_known(limits, least)}"
+    fails_at = limits[binding].fails_at
+    where = f", somewhere between {least:,} and {fails_at:,}" if fails_at else ""
+    verdict = f"{least:,} tokens. The {binding} limit binds{where}: {REMEDIES[binding]}{_not_known(limits, least)}"
     return Ladder(limits=limits, usable=least, binding=binding, verdict=verdict)
 
 
@@ -100,7 +102,8 @@ def effective_limit(part: EffectivePart | None) -> Limit:
         why.append(f"at {failed.length:,} it kept {_kept(failed)}")
     why += [_doubt(score, part) for score in tried if score.length > held]
     why += [f"left out, as the model cannot do it in a short text: {words}" for words in left_out]
-    return Limit(tokens=held, at_least=failed is None, why="; ".join(why))
+    fails_at = failed.length if failed else None
+    return Limit(tokens=held, at_least=failed is None, fails_at=fails_at, why="; ".join(why))
 
 
 def _inability(task: TaskScore) -> str:
@@ -114,5 +117,5 @@ def _kept(score: LengthScore) -> str:
 def _doubt(score: LengthScore, part: EffectivePart) -> str:
     """A length beyond those that hold which could not be told to fail either."""
     texts = texts_to_resolve((score.right, score.n), (part.base.right, part.base.n), score.n // score.texts)
-    remedy = f"--texts {texts} would tell" if texts else "too near the threshold to tell"
+    remedy = f"--texts {texts} would tell" if texts else f"not even --texts {MAX_TEXTS} would tell"
     return f"undecided at {score.length:,}: it kept {_kept(score)}, {remedy}"

@@ -22,10 +22,12 @@ class Part(BaseModel):
 
 
 class Limit(Part):
-    """`at_least` is set where nothing longer was tried. `why` says how it was found, or why it is unknown."""
+    """`at_least` is set where nothing longer was found to be too long. Where only some lengths were tried, `fails_at`
+    is the first that was. `why` says how it was found, or why it is unknown."""
 
     tokens: int | None
     at_least: bool = False
+    fails_at: int | None = None
     why: str
 
 

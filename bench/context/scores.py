@@ -1,8 +1,7 @@
 """How well a model answers from texts of each length, against its own answers from a short one.
 
-The tasks are scored together, as RULER and NoLiMa average over theirs, and each has as many questions. To the interval
-all questions are alike, which makes it a little too wide where the tasks differ. A task that the model cannot do in a
-short text either says nothing about length and does not count.
+The tasks are scored together, as RULER and NoLiMa average over theirs, and each has as many questions. A task that the
+model cannot do in a short text either says nothing about length and does not count.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Iterable
 from bench.context.haystack import CHANCE, DEPTHS, TASKS, Question
 from bench.context.parts import Cell, EffectivePart, LengthScore, Score, TaskScore, Verdict
 from bench.context.sequential import THRESHOLD, Share, judge, kept
-from bench.stats import wilson
+from bench.stats import stratified, wilson
 
 
 class Scores:
@@ -59,7 +58,7 @@ class Scores:
             for depth in DEPTHS
             if (key := (task, length, depth)) in self._asked
         ]
-        right, n = self._share(self._base)
+        right, n = self._counted(self._base)
         return EffectivePart(
             threshold=THRESHOLD,
             max_texts=self._max_texts,
@@ -71,11 +70,11 @@ class Scores:
 
     def _longer(self) -> list[int]:
         """Of which something was asked."""
-        return sorted(length for length in self._texts if length != self._base and self._share(length)[1])
+        return sorted(length for length in self._texts if length != self._base and self._counted(length)[1])
 
     def _score(self, length: int) -> LengthScore:
-        right, n = share = self._share(length)
-        low, high = kept(share, self._share(self._base), self._max_texts)
+        right, n = self._counted(length)
+        low, high = kept(self._share(length), self._share(self._base), self._max_texts)
         return LengthScore(
             length=length,
             texts=self._texts[length],
@@ -98,10 +97,14 @@ class Scores:
         return wilson(*self._count(task, self._base))[0] > CHANCE
 
     def _share(self, length: int) -> Share:
+        """As the interval takes it: what differs between tasks does not widen it."""
+        return stratified([self._count(task, length) for task in TASKS if self._counts(task)])
+
+    def _counted(self, length: int) -> tuple[int, int]:
         """Of the tasks that count."""
         counts = [self._count(task, length) for task in TASKS if self._counts(task)]
         return sum(right for right, _ in counts), sum(n for _, n in counts)
 
-    def _count(self, task: str, length: int) -> Share:
+    def _count(self, task: str, length: int) -> tuple[int, int]:
         keys = [(task, length, depth) for depth in DEPTHS]
         return sum(self._right[key] for key in keys), sum(self._asked[key] for key in keys)

@@ -17,8 +17,8 @@ POCOCK = (1.960, 2.178, 2.289, 2.361, 2.413, 2.453, 2.485, 2.512, 2.535, 2.555)
 Sequential Methods, table 2.1). One look is one text."""
 MAX_TEXTS = len(POCOCK)
 
-Share = tuple[int, int]
-"""Right answers, of so many."""
+Share = tuple[float, float]
+"""Right answers, of so many; no whole numbers where tasks of different difficulty are counted together."""
 
 
 def kept(score: Share, base: Share, texts: int) -> tuple[float, float]:

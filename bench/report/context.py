@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from bench.context.latency import value_at
 from bench.context.parts import ContextPart, EffectivePart, Fit, LatencyPart, MemoryPart, OverflowPart, TaskScore
+from bench.context.parts import Limit as Bound
 from bench.report.blocks import Block, Definitions, Finding, Notes, Section, Table, Term, Text, number
 from bench.report.figures import BarPlot, HeatMap, Limit, LinePlot, Series
 from bench.result import Result
@@ -57,7 +58,7 @@ def _ladder(part: ContextPart) -> Iterator[Block]:
     rows = [
         (
             f"{LEVELS[name]} {name}: {MEANINGS[name]}",
-            _tokens(limit.tokens, at_least=limit.at_least),
+            _tokens(limit),
             "binds" if name == ladder.binding else "-",
         )
         for name, limit in ladder.limits.items()
@@ -186,8 +187,8 @@ def _effective(part: EffectivePart, seed: int) -> Iterator[Block]:
 def _kept_formula(part: EffectivePart) -> str:
     return (
         f"(right / asked) / (right / asked in the shortest text), all tasks that count together; 95 % interval of a "
-        f"ratio from Wilson's of both (MOVER-R), for looks after each of up to {part.max_texts} texts (Pocock); "
-        f"effective while {part.threshold:.0%} is kept, after NoLiMa (arXiv 2502.05167)"
+        f"ratio from Wilson's of both (MOVER-R), stratified by task, for looks after each of up to {part.max_texts} "
+        f"texts (Pocock); effective while {part.threshold:.0%} is kept, after NoLiMa (arXiv 2502.05167)"
     )
 
 
@@ -236,8 +237,11 @@ def _formula(fit: Fit) -> str:
     return " + ".join(terms) or "0"
 
 
-def _tokens(tokens: int | None, *, at_least: bool) -> str:
-    return "unknown" if tokens is None else f"{'at least ' if at_least else ''}{tokens:,}"
+def _tokens(limit: Bound) -> str:
+    if limit.tokens is None:
+        return "unknown"
+    fails_at = f", fails at {limit.fails_at:,}" if limit.fails_at else ""
+    return f"{'at least ' if limit.at_least else ''}{limit.tokens:,}{fails_at}"
 
 
 def _mib(value: int | None) -> str:
