@@ -10,6 +10,7 @@ import argparse
 from bench.commands import (
     advise,
     calibrate,
+    cold,
     compare,
     context,
     cost,
@@ -18,11 +19,12 @@ from bench.commands import (
     load,
     micro,
     plan,
+    quants,
     report,
     run,
 )
 
-COMMANDS = (run, load, context, micro, limits, plan, cost, advise, calibrate, report, compare, import_)
+COMMANDS = (run, load, context, cold, micro, limits, quants, plan, cost, advise, calibrate, report, compare, import_)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

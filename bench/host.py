@@ -60,22 +60,37 @@ def clock_mhz() -> float | None:
     return fmean(found) if found else None
 
 
-def session_cpu_seconds(session: int) -> float:
-    """Of the processes alive in this session, and of the children they have waited for."""
-    return sum(_cpu_seconds(stat) for stat in _stats() if int(stat[3]) == session)
+@dataclass(frozen=True)
+class Process:
+    """`cpu_seconds` are its own, and those of the children it has waited for."""
+
+    pid: int
+    name: str
+    parent: int
+    session: int
+    cpu_seconds: float
 
 
-def _stats() -> list[list[str]]:
-    """The fields of every /proc/PID/stat after the command name, which may itself hold spaces and brackets."""
-    stats = []
+def processes() -> list[Process]:
+    """Those alive, as far as this namespace shows them."""
+    found = []
     for path in PROC.glob("[0-9]*/stat"):
         try:
-            stats.append(path.read_text().rpartition(")")[2].split())
+            found.append(_process(int(path.parent.name), path.read_text()))
         except OSError:  # the process ended while we were looking
             continue
-    return stats
+    return found
 
 
-def _cpu_seconds(stat: list[str]) -> float:
-    """utime, stime, cutime and cstime: fields 14 to 17 of proc(5), of which the first two are cut off."""
-    return sum(int(ticks) for ticks in stat[11:15]) / TICKS_PER_SECOND
+def _process(pid: int, stat: str) -> Process:
+    """From fields 2, 4, 6 and 14 to 17 (utime, stime, cutime, cstime) of proc(5)'s /proc/PID/stat. The command name may
+    itself hold spaces and brackets."""
+    head, _, tail = stat.rpartition(")")
+    fields = tail.split()
+    ticks = sum(int(field) for field in fields[11:15])
+    return Process(pid, head.partition("(")[2], int(fields[1]), int(fields[3]), ticks / TICKS_PER_SECOND)
+
+
+def session_cpu_seconds(session: int) -> float:
+    """Of the processes alive in this session, and of the children they have waited for."""
+    return sum(process.cpu_seconds for process in processes() if process.session == session)

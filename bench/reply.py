@@ -44,7 +44,7 @@ def read_vectors(exchange: Exchange, record: RequestRecord) -> None:
         record.err = f"not a reply to an embedding request: {type(error).__name__}: {error}"
         return
     _take_usage(reply.get("usage") or {}, record)
-    record.server_timings = exchange.platform or None
+    record.server_timings = {**(reply.get("timings") or {}), **exchange.platform} or None
 
 
 def _read_head(exchange: Exchange, record: RequestRecord) -> bool:

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
 
 from bench.calibrate.calibration import Calibration
+from bench.cold.result import ColdPart
 from bench.context.parts import ContextPart
 from bench.cost.result import CostPart
 from bench.deployment import Deployment
@@ -20,6 +21,7 @@ from bench.limits.result import LimitsPart
 from bench.load.findings import Attainment, Curve, GoodputFound
 from bench.micro.result import Micro
 from bench.plan.result import Plan
+from bench.quants.result import QuantsPart
 from bench.roofline.result import Roofline
 from bench.sample import HostUse
 from bench.scenario import Scenario
@@ -141,6 +143,11 @@ class StageResult(Frozen):
     spread: dict[str, float | None] = {}
     validity: list[Flag]
 
+    @property
+    def unsteady(self) -> int:
+        """Rounds without a steady window: their rates count start and drain too."""
+        return sum(done.window_s is not None and not done.steady for done in self.rounds)
+
     @computed_field  # type: ignore[prop-decorator]
     @property
     def verdict(self) -> Verdict:
@@ -183,9 +190,11 @@ class Result(Frozen):
     roofline: Roofline | None = None
     plan: Plan | None = None
     context: ContextPart | None = None
+    cold: ColdPart | None = None
     micro: Micro | None = None
     limits: LimitsPart | None = None
     cost: CostPart | None = None
+    quants: QuantsPart | None = None
     validity: list[Flag]
 
     @property

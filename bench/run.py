@@ -11,7 +11,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from bench.deployment import Deployment
-from bench.doubts.machine import doubts_of_builds
 from bench.errors import BenchError
 from bench.load.arrivals import round_arrivals
 from bench.load.curves import curves
@@ -27,6 +26,7 @@ from bench.stages import AnyStage, Closed
 from bench.summary import ratios, summarise
 from bench.targets.make import Target
 from bench.token_fit import USUAL, TokenFit, fit_tokens
+from bench.turns import rotated
 from bench.workload import Prompt, PromptSource
 
 Progress = Callable[[str, int], None]
@@ -68,7 +68,7 @@ class Run:
             self.complete = True
 
     async def _measure(self, entry: AnyLoad, number: int) -> None:
-        targets = _rotated(self._targets, number)
+        targets = rotated(self._targets, number)
         if isinstance(entry, Search):
             for target in targets:
                 await self._search(target, entry, number)
@@ -128,29 +128,27 @@ class Run:
         return self._fits.get(target.spec.name) or next(iter(self._fits.values()), USUAL)
 
     def _read(self, target: Target) -> Readings:
-        others = [other.cpu_seconds() for other in self._targets if other is not target]
+        """Two targets may be one server, with a model each."""
+        servers = {_server(other): other for other in self._targets if _server(other) != _server(target)}
+        others = [other.cpu_seconds() for other in servers.values()]
         known = [seconds for seconds in others if seconds is not None]
         return Readings.take(target.cpu_seconds(), sum(known) if len(known) == len(others) else None)
 
     def result(self, deployment: Deployment | None) -> Result:
         """The summary so far. Hashes the weights, so not while anything is measured."""
         stages = summarise(self._samples, self._scenario, self._session.calibration)
-        result = self._session.result(
+        return self._session.result(
             complete=self.complete,
             model_name=self._scenario.model,
             deployment=deployment,
             scenario=ScenarioText(hash=self._scenario.hash, text=self._scenario),
-            targets=list(self._scenario.targets),
+            targets=self._scenario.targets,
             stages=stages,
             ratios=ratios(stages, self._scenario),
             curves=list(curves(stages, self._samples, self._scenario)),
             searches=self._searches,
         )
-        builds = doubts_of_builds(result.environment.llama_cpp_features, self._scenario.targets)
-        return result.model_copy(update={"validity": [*result.validity, *builds]})
 
 
-def _rotated(targets: Sequence[Target], number: int) -> list[Target]:
-    """Each round begins with another target, so that none always runs on the machine the last one left."""
-    start = number % len(targets)
-    return [*targets[start:], *targets[:start]]
+def _server(target: Target) -> str:
+    return target.spec.url or target.spec.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,9 +15,10 @@ from bench.stages import AnyStage
 
 @dataclass(frozen=True)
 class HostUse:
-    """Processor use in cores (1.0 = one core all the time). None where a target's processes are not ours to see.
-    `throttled` is the share of the time in which our cgroup had used up its quota, `mhz` the mean clock at the end;
-    None where the kernel does not tell."""
+    """Processor use of this host in cores (1.0 = one core all the time), of which there are `num_cores`. A target that
+    is elsewhere uses none; None where a target's processes are here and not ours to see. `throttled` is the share of
+    the time in which our cgroup had used up its quota, `mhz` the mean clock at the end; None where the kernel does not
+    tell."""
 
     client: float
     target: float | None
@@ -25,6 +27,7 @@ class HostUse:
     steal: float
     throttled: float | None = None
     mhz: float | None = None
+    num_cores: int | None = None
 
 
 @dataclass
@@ -79,10 +82,10 @@ class Readings:
         client, throttled = time.process_time(), throttled_seconds()
         return cls(time.perf_counter(), client, target, idle_targets, cpu.busy, cpu.steal, throttled)
 
-    def use_since(self, earlier: Readings, *, client_seconds: float | None = None) -> HostUse:
-        """`client_seconds` where the client was other processes than this one."""
+    def use_since(self, earlier: Readings, *, other_clients: float = 0.0) -> HostUse:
+        """`other_clients` are the processor seconds of clients in other processes than this one."""
         wall = self.at - earlier.at
-        client = (self.client - earlier.client if client_seconds is None else client_seconds) / wall
+        client = (self.client - earlier.client + other_clients) / wall
         target = _rate(earlier.target, self.target, wall)
         idle_targets = _rate(earlier.idle_targets, self.idle_targets, wall)
         known = None if target is None or idle_targets is None else client + target + idle_targets
@@ -90,7 +93,7 @@ class Readings:
         neighbours = None if known is None else max(0.0, busy - known)
         steal = (self.steal - earlier.steal) / wall
         throttled = _rate(earlier.throttled, self.throttled, wall)
-        return HostUse(client, target, idle_targets, neighbours, steal, throttled, clock_mhz())
+        return HostUse(client, target, idle_targets, neighbours, steal, throttled, clock_mhz(), os.cpu_count())
 
 
 def _rate(before: float | None, after: float | None, wall: float) -> float | None:

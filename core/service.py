@@ -230,8 +230,8 @@ class Service:
     def _load(self, config: ModelConfig) -> Runner:
         runner = self._load_runner(config)
         if runner.kind == "text":
-            engine = cast("TextRunner", runner).engine
-            self.metrics.watch(config.name, lambda: engine.num_running, lambda: engine.num_waiting)
+            text = cast("TextRunner", runner)
+            self.metrics.watch(config.name, text.engine, text.threads)
         return runner
 
     def _warn(self, request: RequestBody, model: str) -> list[str]:

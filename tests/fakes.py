@@ -168,6 +168,7 @@ class Stored:
 
     def __init__(self, tokens: Tokens[int], *, first: int = 0, is_damaged: bool = False) -> None:
         self.tokens = list(tokens)
+        self.is_ready = True
         self.num_reads = 0
         self._state = None if is_damaged else bytearray(pickle.dumps((first, self.tokens[first:])))
 

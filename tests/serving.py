@@ -14,6 +14,7 @@ import uvicorn
 from core.config.folder import ModelsFolder
 from core.config.model import ModelConfig
 from core.errors import InvalidRequest
+from core.llama.threads import Threads
 from core.runners.text import TextRunner
 from core.runners.text_limits import Limits
 from core.service import Service
@@ -91,6 +92,7 @@ class SlowDecoder(FakeDecoder):
 
     def __init__(self, **options: int) -> None:
         super().__init__(**options)
+        self.threads = Threads(2, 2, governed=True, name="fake")
         self.gate = threading.Event()
         self.gate.set()
 

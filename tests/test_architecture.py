@@ -44,7 +44,7 @@ LAYERS = [
     ("core.llama", "core.coalesce", "core.metrics"),
     ("core.loader", "core.outcome", "core.registry", "core.reply", "core.runners", "core.watch"),
     ("core.catalog",),
-    ("core.service", "core.doctor", "core.embedding_form", "core.optimize", "core.packer"),
+    ("core.service", "core.doctor", "core.embedding_form", "core.forms", "core.optimize", "core.packer"),
     ("handlers", "bench"),
 ]
 """From the ground up: a module imports its own layer and those below."""

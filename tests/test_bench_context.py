@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -409,6 +410,26 @@ def test_a_cache_for_each_slot_holds_all_slots_for_one_request() -> None:
     assert split.bytes_at(4096) - pool.bytes_at(4096) == of_others
     small, half = (replace(pool, key_type=name, value_type=name) for name in ("Q4_0", "Q8_0"))
     assert small.bytes_at(4096) < half.bytes_at(4096) < pool.bytes_at(4096)
+
+
+def test_the_cache_of_the_yaml_comes_first_and_others_as_far_as_the_model_can_have_them() -> None:
+    def curves(**facts: Any) -> list[tuple[str, int]]:
+        shape = replace(SMOLLM2, **facts)
+        part = asyncio.run(measure_memory(shape, 1000 * MIB, [512], _of(shape)))
+        return [(curve.cache_type, curve.bytes_per_token) for curve in part.curves]
+
+    f16, q8_0, q4_0 = ("F16", 23040), ("Q8_0", 12240), ("Q4_0", 6480)
+    assert curves() == [f16, q8_0, q4_0]
+    assert curves(value_type="Q4_0") == [("F16 and Q4_0", (f16[1] + q4_0[1]) // 2), f16, q8_0, q4_0]
+    of_phi = header(attention__key_length=80, attention__value_length=80, attention__head_count_kv=32)
+    assert [name for name, _ in curves(header=of_phi)] == ["F16"], "its heads are no whole blocks"
+
+
+def _of(shape: Shape) -> Callable[[int], Any]:
+    async def probe(context: int) -> int:
+        return shape.bytes_at(context)
+
+    return probe
 
 
 # The ladder

@@ -285,6 +285,7 @@ def test_a_key_is_sent_with_every_request_and_kept_nowhere(
     [
         (["--api-key-env", "SOME_KEY"], "--api-key-env SOME_KEY: only a --target has a key"),
         (["--target", "http://h:1/v1", "--api-key-env", "NO_KEY"], "NO_KEY should hold its API key"),
+        (["--target", "http://h:1/v1", "--memory", "0"], "--memory 0: must be more than 0"),
         (["--texts", "0"], "--texts 0: 1 to 10"),
         (["--slo", "e2e=9s"], "'e2e=9s' is not a limit: write ttft=2s,itl=100ms, or one of"),
         (["--target", "http://127.0.0.1:1/v1"], "127.0.0.1:1/v1/models"),

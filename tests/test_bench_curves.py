@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from bench.load.window import Window, steady_window, whole_window
 from bench.report.blocks import Notes
 from bench.report.contents import report_of
 from bench.report.figures import LinePlot
+from bench.report.markdown import markdown
 from bench.result import ScenarioText
 from bench.sample import Sample
 from bench.scenario import Scenario, make_scenario
@@ -208,6 +210,30 @@ def test_the_report_has_a_table_and_four_figures_for_each_curve() -> None:
     (notes,) = [block for block in section.blocks if isinstance(block, Notes)]
     assert any("l-r6: suspect: queue: saturated" in line for line in notes.lines)
     assert not any(section.title.startswith("l-r") for section in report_of(result).sections)
+
+
+def shown(wanted: Scenario) -> str:
+    samples = measured(wanted)
+    stages = summarise(samples, wanted)
+    text = ScenarioText(hash=wanted.hash, text=wanted)
+    found = list(curves(stages, samples, wanted))
+    return markdown(
+        report_of(Session("load", "known").result(complete=True, scenario=text, stages=stages, curves=found))
+    )
+
+
+def test_rates_that_count_start_and_drain_are_marked_where_they_stand() -> None:
+    short, long = (shown(scenario(kind="poisson", rate=2, requests=requests)) for requests in (2, 100))
+    assert len(re.findall(r"\| \d+\.\d+†", short)) == 3, "out tok/s, asked and given req/s"
+    assert "† l, queue: 1 of 1 rounds had too few requests for a steady window" in short
+    assert "†" not in long
+
+
+def test_the_steps_of_a_sweep_that_were_not_steady_are_marked() -> None:
+    text = shown(scenario(kind="sweep", concurrency=[1, 8], requests=8))
+    assert re.search(r"\| 8 \| queue \| \d+\.\d+† \| \d+\.\d+† ", text)
+    assert re.search(r"\| 1 \| queue \| \d+\.\d+ \| \d+\.\d+ ", text)
+    assert "† l-c8, queue: 1 of 1 rounds" in text
 
 
 def test_an_open_loop_of_its_own_is_shown_with_what_was_asked_and_given() -> None:

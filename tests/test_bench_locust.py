@@ -134,17 +134,22 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path: Path, processes: tuple[str, ..
 
 
 @pytest.mark.extended
-def test_the_web_ui_shows_ttft_and_itl_beside_the_totals_and_loads_the_result(tmp_path: Path) -> None:
+def test_the_web_ui_shows_the_results_and_sends_the_key_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    with in_thread(TimedServer(ttft=0.05, itl=0.01, tokens=TOKENS)) as server:
-        child = start(server.url, tmp_path, "--web-host", "127.0.0.1", "--web-port", port)
+    monkeypatch.setenv("SOME_KEY", "secret-1")
+    with in_thread(TimedServer(ttft=0.05, itl=0.01, tokens=TOKENS, api_key="secret-1")) as server:
+        ui = ("--web-host", "127.0.0.1", "--web-port", port, "--api-key-env", "SOME_KEY")
+        child = start(server.url, tmp_path, *ui)
         try:
             seen, result = _swarmed(f"http://127.0.0.1:{port}")
         finally:
             child.terminate()
-            child.communicate(timeout=60)
+            _, log = child.communicate(timeout=60)
+    assert "--api-key-env SOME_KEY is for the host of -H: start locust with -H http://127.0.0.1:9" in log
     counts = {(row["method"], row["name"]): row["num_requests"] for row in seen["stats"]}
     assert counts["POST", "chat"] == counts["METRIC", "ttft_ms"] == counts["METRIC", "itl_ms"] == 12
     assert next(count for (_, name), count in counts.items() if name == "Aggregated") == 12
@@ -152,7 +157,8 @@ def test_the_web_ui_shows_ttft_and_itl_beside_the_totals_and_loads_the_result(tm
 
 
 def _swarmed(ui: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Start a run as the form does, wait for its result; what the page shows and what the result holds."""
+    """Start a run as the form does, wait for its result, then ask for one of another host; what the page showed of the
+    first, and its result."""
     with httpx.Client(base_url=ui, transport=httpx.HTTPTransport(retries=10)) as web:
         assert web.get("/bench/result.json").status_code == 404
         form = {"user_count": 1, "spawn_rate": 1, "rate": 20, "requests": 12, "arrivals": "constant", "duration": ""}
@@ -160,7 +166,9 @@ def _swarmed(ui: str) -> tuple[dict[str, Any], dict[str, Any]]:
         give_up = time.monotonic() + 60
         while (answer := web.get("/bench/result.json")).status_code != 200 and time.monotonic() < give_up:
             time.sleep(0.1)
-        return web.get("/stats/requests").json(), answer.json()
+        seen = web.get("/stats/requests").json()
+        web.post("/swarm", data=form | {"host": "http://127.0.0.1:9"})
+        return seen, answer.json()
 
 
 def test_no_other_part_of_the_bench_loads_gevent() -> None:

@@ -139,6 +139,12 @@ def test_every_figure_is_drawn_within_its_frame_and_has_a_table(figure: Figure) 
     assert {len(row) for row in table.rows} == {len(table.headers)}
 
 
+def test_a_table_of_named_points_has_their_names_and_limits_at_every_x() -> None:
+    points = Series("form", (0.1, 0.2), (3.0, 4.0), is_points=True, labels=("p", "q"))
+    table = as_table(LinePlot("t", "c", "loss", "tok/s", (points,), (Limit("original", 2.0),)))
+    assert table.rows == (("form: p", "0.1", "3.0"), ("form: q", "0.2", "4.0"), ("original", "all", "2.0"))
+
+
 def test_what_was_not_measured_breaks_the_line() -> None:
     plot = LinePlot("t", "c", "x", "y", (Series("a", (1, 2, 3, 4), (1, None, 2, 3)),))
     assert [path.count("L") for path in paths(plot, "line")] == [0, 1]

@@ -136,6 +136,23 @@ def test_a_stopped_child_is_gone(tmp_path: Path) -> None:
         asyncio.run(start()).check_alive()
 
 
+def test_who_is_cancelled_while_a_child_ends_waits_for_that(tmp_path: Path) -> None:
+    lingering = "import signal, time; signal.signal(15, lambda *_: (time.sleep(0.3), exit(3))); print(); input()"
+
+    async def stop_and_cancel() -> ChildProcess:
+        child = await ChildProcess.start("slow", [sys.executable, "-c", lingering], tmp_path / "log", answers=True)
+        await child.answer()
+        stopping = asyncio.create_task(child.stop())
+        await asyncio.sleep(0.05)
+        stopping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stopping
+        return child
+
+    with pytest.raises(BenchError, match="slow ended with status 3"):
+        asyncio.run(stop_and_cancel()).check_alive()
+
+
 def test_a_result_of_another_kind_is_refused_by_file_and_key(tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text('{"schema": "bench.result/9"}')
     with pytest.raises(BenchError, match=r"result\.json: not a bench\.result/1 file: schema"):

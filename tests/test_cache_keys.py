@@ -11,10 +11,14 @@ import pytest
 
 from core.config.folder import read_folder
 from core.config.model import ModelConfig
+from core.engine.batch import Chunk
+from core.llama.model import LlamaModel
 from core.llama.rope import AS_TRAINED, Rope
 from core.packer import make_packs
 from core.runners.embedding_llama import load as load_embedding
 from core.runners.text_llama import load
+from tests.parity.forced import forced, logprobs, open_context
+from tests.parity.test_parity import Saved
 from tests.test_memories import TEXT, answered, config
 from tests.tiny_llama import write_tiny_llama
 
@@ -63,6 +67,26 @@ def test_a_pack_of_another_cache_is_stale_and_the_key_is_named(
     assert any(f"stale, it was made with {reason}" in problem.message for problem in runner.problems)
     assert answered(runner, TEXT).num_cached <= 1
     runner.close()
+
+
+@pytest.mark.parametrize("unified", [True, False])
+def test_cells_go_to_a_context_of_more_ids_only_where_ids_share_a_pool(folder: Path, unified: bool) -> None:
+    """So a pack of caches of their own is tied to `slots`: llama.cpp refuses what was saved from more or fewer."""
+    model = LlamaModel(folder / "w.gguf")
+    tokens = list(range(3, 103))
+    text = forced([*tokens, 7], 1)
+    with open_context(model, unified=unified, num_seqs=4) as context:
+        [fresh] = logprobs(context, [Chunk(text, 0, 101, True)])
+        context.keep(1, 100)
+        saved = Saved(tokens, context.save(1))
+    with open_context(model, unified=unified, num_seqs=6) as context:
+        logprobs(context, [Chunk(forced(tokens, 0), 0, 100, True)])
+        assert context.restore(5, saved) == unified
+        if unified:
+            context.copy(5, 1, 100)
+            [restored] = logprobs(context, [Chunk(text, 100, 101, True)])
+            assert np.abs(fresh - restored).max() < 1e-2
+    model.close()
 
 
 def test_values_that_need_flash_attention_switch_it_on_and_that_is_told(

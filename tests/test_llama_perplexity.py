@@ -40,6 +40,8 @@ def test_the_figures_are_those_of_the_formulas() -> None:
     assert found.num_tokens == 2
     assert found.perplexity == pytest.approx((0.25 * 0.7) ** -0.5, rel=1e-5)
     assert found.reference_perplexity == pytest.approx((0.5 * 0.8) ** -0.5, rel=1e-5)
+    error = np.std(-np.log([0.25, 0.7]), ddof=1) / math.sqrt(2)
+    assert found.perplexity_error == pytest.approx(found.perplexity * error, rel=1e-5)
     assert found.divergence == pytest.approx(divergences.mean(), rel=1e-5)
     assert found.divergence_error == pytest.approx(divergences.std(ddof=1) / math.sqrt(2), rel=1e-4)
     assert found.log_ratio == pytest.approx(losses.mean(), rel=1e-5)

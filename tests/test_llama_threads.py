@@ -8,7 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
+from core.engine.engine import Engine
 from core.llama.threads import LATEST, ThreadGovernor, Threads, ladder
+from core.metrics import Metrics
+from tests.fakes import FakeDecoder, make_scheduler
 
 Machine = Callable[[int, int], float]
 """(threads, rows) -> seconds of a step."""
@@ -117,6 +120,19 @@ def test_single_rows_and_batches_are_governed_apart_and_prompts_not_at_all() -> 
         for rows in (1, 512):
             threads.observe(rows, busy(threads.of(rows), rows))
     assert [threads.of(rows) for rows in (1, 2, 512)] == [1, 3, 3]
+
+
+def test_a_change_is_counted_by_the_kind_of_step_and_a_trial_is_none() -> None:
+    metrics, threads, decoder = Metrics(), Threads(2, 3, governed=True, name="m"), FakeDecoder()
+    metrics.watch("m", Engine(decoder, make_scheduler(decoder)), threads)
+    for _ in range(200):
+        threads.observe(1, busy(threads.of(1), 1))
+        threads.observe(4, quiet(threads.of(4), 4))
+    text = metrics.text().decode()
+    assert 'warmfn_threads{model="m",steps="single"} 1.0' in text
+    assert 'warmfn_threads{model="m",steps="batched"} 3.0' in text
+    assert 'warmfn_thread_changes_total{model="m",steps="single"} 1.0' in text
+    assert 'warmfn_thread_changes_total{model="m",steps="batched"} 0.0' in text
 
 
 def test_beside_a_gpu_nothing_changes() -> None:

@@ -8,18 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from core import optimize
 from core.config.folder import read_folder
+from core.forms import form_name
 from core.gguf import read_header
 from core.llama import perplexity, rates
 from core.llama import quantize as quantizer
-from core.llama.perplexity import Quality
-from core.llama.rates import Rates
-from core.optimize import Form, choose, form_path
+from core.llama.measures import Quality, Rates
+from core.optimize import Form, choose
 from handlers.cli import main
 from tests.tiny_llama import write_tiny_llama
 
-SAME = Quality(1000, 20.0, 20.0, 0.001, 0.001, 0.004, 0.0001, 0.95)
+SAME = Quality(1000, 20.0, 1.0, 20.0, 1.0, 0.001, 0.001, 0.004, 0.0001, 0.95)
 ORIGINAL = Form(Path("o.gguf"), "Q4_1", 100, False, Rates(100, 10, 40))
 
 
@@ -59,7 +58,7 @@ def test_the_gain_weighs_the_three_kinds_of_work_alike() -> None:
     ],
 )
 def test_a_form_is_named_by_its_quantization(source: str, target: str) -> None:
-    assert form_path(Path("models") / source, "Q8_0") == Path("models") / target
+    assert form_name(Path("models") / source, "Q8_0") == target
 
 
 @pytest.fixture(autouse=True)
@@ -159,7 +158,7 @@ def test_an_interrupt_keeps_nothing_half_made(
     if moment == "measure the speed":
         monkeypatch.setattr(rates, "compare_rates", interrupt)
     else:
-        monkeypatch.setattr(optimize, "_quality", interrupt)
+        monkeypatch.setattr(perplexity, "measure_quality", interrupt)
     before = (folder / "tiny.yaml").read_text()
     assert run(folder, "tiny") == 130
     assert "nothing is kept" in capsys.readouterr().err
@@ -229,6 +228,6 @@ def test_smollm2_loses_nothing_as_q8_0_and_much_as_q4_0(models_folder: Path, tmp
     found = {}
     for type in ("Q8_0", "Q4_0"):
         quantizer.quantize(source, tmp_path / f"{type}.gguf", type)
-        found[type] = replace(ORIGINAL, quality=optimize._quality(source, tmp_path / f"{type}.gguf"))
+        found[type] = replace(ORIGINAL, quality=perplexity.compare_files(source, tmp_path / f"{type}.gguf"))
     assert found["Q8_0"].is_lossless
     assert not found["Q4_0"].is_lossless

@@ -11,6 +11,7 @@ import pytest
 from core.config.folder import read_folder
 from core.config.model import ModelConfig
 from core.errors import StoreError
+from core.packs import pack_file
 from core.packs.fingerprint import fingerprint
 from core.packs.folder import SERVED, Pack, PackFolder
 from core.packs.pack_file import PackHeader, read_header, read_pack, write_pack
@@ -44,7 +45,7 @@ def test_a_pack_is_read_as_it_was_written(tmp_path: Path, config: ModelConfig) -
     header = PackHeader("m", "prefixes.0", TOKENS, fingerprint(config.weights), LAYOUT, 1000, 1.5)
     state = bytearray(os.urandom(1000))
     write_pack(tmp_path / "deep/er/x.pack", header, state)
-    assert read_pack(tmp_path / "deep/er/x.pack") == (header, state)
+    assert read_pack(tmp_path / "deep/er/x.pack")[:2] == (header, state)
     assert read_header(tmp_path / "deep/er/x.pack") == header
     assert os.listdir(tmp_path / "deep/er") == ["x.pack"], "nothing is left of the writing"
 
@@ -77,6 +78,50 @@ def test_damaged_cells_are_refused_when_they_are_asked_for(config: ModelConfig, 
     assert fault.startswith(f"{pack.path}: this pack is damaged")
     assert pack.read() is None
     assert "its cells have another SHA-256" in caplog.text
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Bytes of everything that `read_pack` compares with a SHA-256."""
+    sizes: list[int] = []
+    original = pack_file._sha256
+
+    def recorded(data: bytes | bytearray) -> bytes:
+        sizes.append(len(data))
+        return original(data)
+
+    monkeypatch.setattr(pack_file, "_sha256", recorded)
+    return sizes
+
+
+def test_cells_are_compared_once_for_as_long_as_the_file_stays_the_same(config: ModelConfig, hashed: list[int]) -> None:
+    pack = written(config, size=100_000)
+    assert not pack.is_ready
+    assert pack.check()
+    assert pack.is_ready
+    hashed.clear()
+    cells = pack.read()
+    assert cells
+    assert pack.read() == cells
+    assert 100_000 not in hashed
+    os.utime(pack.path, (1000, 1000))
+    assert pack.read()
+    assert 100_000 in hashed, "whoever touched it may have changed it"
+    hashed.clear()
+    assert pack.read()
+    assert 100_000 not in hashed
+
+
+def test_a_change_after_the_comparison_is_noticed(config: ModelConfig, caplog: Any) -> None:
+    pack = written(config)
+    assert pack.check()
+    data = bytearray(pack.path.read_bytes())
+    data[-500] ^= 1
+    pack.path.write_bytes(data)
+    os.utime(pack.path, (1000, 1000))  # some file systems keep time by the hundredth of a second
+    assert pack.read() is None
+    assert not pack.check()
+    assert caplog.text.count("its cells have another SHA-256") == 2
 
 
 def test_a_pack_that_another_has_replaced_or_that_is_gone_is_refused(config: ModelConfig, caplog: Any) -> None:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
+from threading import current_thread
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from core import coldstart
 from core.config.folder import read_folder
 from core.config.model import ModelConfig
 from core.engine.sequence import Sequence, Update
-from core.packs.folder import SERVED, PackFolder
+from core.packs.folder import SERVED, Pack, PackFolder
 from core.runners.packs import MIN_SERVED
 from core.runners.text import TextRunner
 from tests.fakes import completion, text_of
@@ -64,9 +65,9 @@ def fakes(tmp_path: Path):  # type: ignore[no-untyped-def]
         runner.close()
 
 
-def ask(runner: TextRunner, question: str) -> Sequence:
+def ask(runner: TextRunner, question: str, begin: str = "") -> Sequence:
     """A whole request, whose text is checked against the undisturbed model's."""
-    prompt = runner.completion_prompt(DOCUMENT + question)
+    prompt = runner.completion_prompt(begin + DOCUMENT + question)
     updates: SimpleQueue[Update] = SimpleQueue()
     seq = runner.submit(prompt, updates.put, max_tokens=3, temperature=0)
     text = ""
@@ -113,6 +114,41 @@ def test_a_damaged_pack_is_named_and_the_prefix_computed(fakes: Fakes, caplog: p
     assert f"{path}: this pack is damaged" in caplog.text
     assert ask(runner, "1?").num_cached == 0
     assert ask(runner, "2?").num_cached == 1 + len(DOCUMENT)
+
+
+MANY = "prefixes:\n" + "".join(f'- "{number}{DOCUMENT}"\n' for number in range(5))
+"""One more than there are ids."""
+
+
+def test_packs_beyond_the_ids_are_compared_by_another_thread_than_the_engines(
+    fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = fakes.config(MANY)
+    fakes.pack(config)
+    checked: list[str] = []
+    original = Pack.check
+    monkeypatch.setattr(Pack, "check", lambda pack: (checked.append(current_thread().name), original(pack))[1])
+    runner = fakes.start(config)
+    slots = runner.engine._scheduler.slots
+    assert eventually(lambda: all(pack.is_ready for pack in slots.stored))
+    assert [name.startswith("packs") for name in checked] == [True]
+    seq = ask(runner, "?", begin="4")
+    assert seq.num_cached == 2 + len(DOCUMENT)
+
+
+def test_a_damaged_pack_beyond_the_ids_is_named_and_forgotten(fakes: Fakes, caplog: pytest.LogCaptureFixture) -> None:
+    config = fakes.config(MANY)
+    fakes.pack(config)
+    runner = fakes.cold(config)
+    path = PackFolder(config).place(list(runner.prefixes().values())[4])
+    data = bytearray(path.read_bytes())
+    data[-100] ^= 1
+    path.write_bytes(data)
+    runner.warm()
+    slots = runner.engine._scheduler.slots
+    assert eventually(lambda: len(slots.stored) == 4)
+    assert f"{path}: this pack is damaged" in caplog.text
+    assert ask(runner, "?", begin="4").num_cached <= 1
 
 
 @pytest.mark.parametrize("layout", [{"fake": 2}, {"fake": 1, "more": 1}, {}])

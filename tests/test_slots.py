@@ -242,6 +242,15 @@ def test_a_stored_prefix_that_cannot_be_read_is_tried_once_and_nothing_is_claime
     assert decoder.held(seq.slot_id or 0) == seq.tokens
 
 
+def test_a_stored_prefix_that_is_not_ready_is_passed_over() -> None:
+    slots = make(FakeDecoder(num_cells=300))
+    stored = Stored(range(100))
+    stored.is_ready = False
+    slots.stored = (stored,)
+    assert cached(slots, [*range(100), 777]) == 0
+    assert (stored.num_reads, slots.stored) == (0, (stored,))
+
+
 def test_a_stored_prefix_waits_where_running_sequences_need_the_cells() -> None:
     decoder = FakeDecoder(num_cells=150)
     slots = make(decoder)

@@ -12,13 +12,15 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.commands.options import add_out_option, out_folder, write_pages
-from bench.compare.checks import Check, comparable_places, held_against, missing
+from bench.compare.changes import Change
+from bench.compare.checks import Check, comparable_places, held_against, judged, missing
 from bench.compare.comparable import SAME, check_comparable
 from bench.compare.contents import report_of, worst
+from bench.compare.families import FAMILIES
 from bench.compare.gate import Gate, read_gate
-from bench.compare.judge import Comparison, compare
+from bench.compare.judge import Comparison
 from bench.compare.junit import write_junit
-from bench.compare.metrics import DEFAULT
+from bench.compare.metrics import DEFAULT, DIRECTIONS
 from bench.compare.side import Side, read_side
 from bench.report.blocks import Report
 from bench.report.markdown import markdown
@@ -38,8 +40,10 @@ def add_command(commands: Commands) -> None:
         help="say whether one result is better or worse than another",
         description="Say whether B is better or worse than A, by how much at least and at most, or how many more "
         "rounds it would take to tell. Several results of one side are separated by commas: the more runs, taken in "
-        "turns A B A B, the more can be told. Exit status: 0 passed, 1 something failed the gate or is missing in B, "
-        "2 nothing was compared.",
+        "turns A B A B, the more can be told. Compared is what both results have: speeds by the bootstrap; limits of "
+        "the context, costs, memory and the client's error by value; failed requests and right answers as shares. Exit "
+        "status: 0 passed, 1 something failed the gate or is missing in B, 2 nothing was compared.",
+        epilog=f"metrics of a gate: {', '.join((*DIRECTIONS, *FAMILIES))}",
     )
     command.add_argument("a", metavar="A", help="result folder, or several: DIR,DIR")
     command.add_argument("b", metavar="B", help="what is compared with it")
@@ -69,11 +73,13 @@ def _compare(args: argparse.Namespace) -> int:
     return STATUS[worst(checks)]
 
 
-def _comparisons(a: Side, b: Side, gate: Gate | None, checks: Sequence[Check]) -> list[Comparison]:
-    """Those that a gate asks for; without one, of the usual metrics."""
+def _comparisons(a: Side, b: Side, gate: Gate | None, checks: Sequence[Check]) -> list[Comparison | Change]:
+    """Those that a gate asks for; without one, the usual metrics of requests and whatever else both results have."""
     if gate:
         return [check.comparison for check in checks if check.comparison]
-    return [compare(a, b, place, metric) for metric in DEFAULT for place in comparable_places(a, b)]
+    measures = (*DEFAULT, *FAMILIES.values())
+    found = [judged(a, b, place, measure) for measure in measures for place in comparable_places(a, b, measure)]
+    return [comparison for comparison in found if not (isinstance(comparison, Change) and comparison.is_idle)]
 
 
 def _add_to_step_summary(report: Report) -> None:
@@ -82,7 +88,7 @@ def _add_to_step_summary(report: Report) -> None:
             file.write(markdown(report))
 
 
-def _show(report: Report, out: Path, checks: Sequence[Check], comparisons: Sequence[Comparison]) -> None:
+def _show(report: Report, out: Path, checks: Sequence[Check], comparisons: Sequence[Comparison | Change]) -> None:
     """The last line is a JSON object for programs."""
     print_report(report, Console())
     verdicts = {" ".join((*c.place, str(c.metric))): c.verdict for c in comparisons}

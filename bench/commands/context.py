@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from pathlib import Path
 from typing import Any
 
 from bench.commands.options import (
     add_key_option,
+    add_memory_option,
     add_out_option,
-    add_slo_option,
+    add_token_slo_option,
     exit_status,
+    memory_bytes,
     out_folder,
     progress_bar,
+    run_until_stopped,
     show,
-    until_terminated,
+    token_slo,
     write,
 )
 from bench.context.doubts import context_doubts
@@ -29,12 +31,10 @@ from bench.deployment import Deployment, read_deployment
 from bench.errors import BenchError
 from bench.result import Result
 from bench.session import Session
-from bench.slo import IN_CONVERSATION, TOKEN_LIMITS, parse_slo
 from bench.target_spec import TargetSpec
 from bench.targets.make import our_door
 from core.config.backends import choose_backend
 from core.config.folder import read_folder
-from core.host import available_memory
 from handlers.commands.options import Commands, add_models_option
 
 TEXTS, QUICK_TEXTS = 3, 1
@@ -64,8 +64,8 @@ def add_command(commands: Commands) -> None:
     command.add_argument(
         "--seed", type=int, default=7, metavar="N", help="other texts and facts (default: %(default)s)"
     )
-    add_slo_option(command, TOKEN_LIMITS, default=IN_CONVERSATION)
-    command.add_argument("--memory", type=float, metavar="GIB", help="to plan for (default: what is free here)")
+    add_token_slo_option(command)
+    add_memory_option(command)
     command.add_argument("--quick", action="store_true", help=f"three lengths, --texts {QUICK_TEXTS}")
     add_models_option(command)
     add_out_option(command)
@@ -73,7 +73,7 @@ def add_command(commands: Commands) -> None:
 
 
 def _context(args: argparse.Namespace) -> int:
-    settings, model = _settings(args), _model(args)
+    settings, model, memory = _settings(args), _model(args), memory_bytes(args)
     out = out_folder(args.out, "context")
     session = Session("context", "context limits")
     with progress_bar() as progress:
@@ -89,9 +89,7 @@ def _context(args: argparse.Namespace) -> int:
         run = ContextRun(settings, out, session.id, Watcher(on_plan, on_progress))
         try:
             on_progress("calibrating the client", 0)
-            asyncio.run(until_terminated(_measure(session, run, model, args, out)))
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            progress.console.print("stopped; what was measured is kept")
+            run_until_stopped(_measure(session, run, model, memory, out), progress)
         finally:
             result = _result(session, run, args.model, model if isinstance(model, Deployment) else None)
             write(result, out)
@@ -100,17 +98,17 @@ def _context(args: argparse.Namespace) -> int:
 
 
 async def _measure(
-    session: Session, run: ContextRun, model: Deployment | TargetSpec, args: argparse.Namespace, out: Path
+    session: Session, run: ContextRun, model: Deployment | TargetSpec, memory: int | None, out: Path
 ) -> None:
     await session.calibrate(out)
     if isinstance(model, TargetSpec):
-        await run.measure_server(str(model.url), args.model, model.api_key())
+        await run.measure_server(str(model.url), str(model.model), model.api_key())
     else:
-        await _measure_ours(run, model, args.memory, out)
+        await _measure_ours(run, model, memory, out)
 
 
-async def _measure_ours(run: ContextRun, deployment: Deployment, memory_gib: float | None, out: Path) -> None:
-    await run.measure_memory(_local_model(deployment, memory_gib), deployment.context_size)
+async def _measure_ours(run: ContextRun, deployment: Deployment, memory: int | None, out: Path) -> None:
+    await run.measure_memory(_local_model(deployment, memory), deployment.context_size)
     door = our_door(deployment, out / "server.log")
     try:
         server = await door.open()
@@ -130,7 +128,7 @@ def _result(session: Session, run: ContextRun, model: str, deployment: Deploymen
 def _model(args: argparse.Namespace) -> Deployment | TargetSpec:
     """Of the models folder, or where it is served already. Raises BenchError where it, or its key, cannot be found."""
     if args.target:
-        target = TargetSpec(name="target", kind="url", url=args.target, api_key_env=args.api_key_env)
+        target = TargetSpec(name="target", kind="url", url=args.target, model=args.model, api_key_env=args.api_key_env)
         target.api_key()
         return target
     if args.api_key_env:
@@ -142,15 +140,14 @@ def _settings(args: argparse.Namespace) -> Settings:
     texts = (QUICK_TEXTS if args.quick else TEXTS) if args.texts is None else args.texts
     if not 1 <= texts <= MAX_TEXTS:
         raise BenchError(f"--texts {texts}: 1 to {MAX_TEXTS}")
-    return Settings(parse_slo(args.slo, TOKEN_LIMITS), texts, args.max_length, args.quick, args.seed)
+    return Settings(token_slo(args), texts, args.max_length, args.quick, args.seed)
 
 
-def _local_model(deployment: Deployment, memory_gib: float | None) -> LocalModel:
+def _local_model(deployment: Deployment, budget: int | None) -> LocalModel:
     """Raises BenchError where the model has no context, or nobody knows how much memory is free."""
     config = read_folder(Path(deployment.models)).configs[deployment.name]
     if choose_backend(config) != "llama-text":
         raise BenchError(f"{deployment.name} is no text model: only those are measured by context")
-    budget = int(memory_gib * 2**30) if memory_gib else available_memory()
     if budget is None:
         raise BenchError("this host does not tell how much memory is free: say it with --memory")
     shape = shape_of(config)

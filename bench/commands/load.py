@@ -5,16 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.commands.options import add_key_option, add_out_option, add_slo_option, exit_status, out_folder, show
+from bench.commands.options import add_out_option, exit_status, out_folder, show
 from bench.commands.run import measure
-from bench.load.adhoc import (
-    MOST_PER_CLIENT,
-    OPEN_DURATION,
-    PROBE_REQUESTS,
-    REQUESTS_PER_CLIENT,
-    adhoc_scenario,
-    as_yaml,
-)
+from bench.load.adhoc import adhoc_scenario, as_yaml
+from bench.load.options import RATE, SIZE, WORK
 from bench.result import Result
 from handlers.commands.options import Commands
 
@@ -30,7 +24,7 @@ def add_command(commands: Commands) -> None:
     command.add_argument("url", metavar="URL", help="http://HOST:PORT or a base address that ends in /v1")
     _add_kinds_of_load(command.add_argument_group("kind of load (one of)").add_mutually_exclusive_group())
     _add_size(command.add_argument_group("how much"))
-    _add_what(command.add_argument_group("of what"))
+    _add_work(command.add_argument_group("of what"))
     add_out_option(command)
     command.add_argument("--print-scenario", action="store_true", help="print it for `bench run` and measure nothing")
     command.set_defaults(bench=_load)
@@ -38,44 +32,22 @@ def add_command(commands: Commands) -> None:
 
 def _add_kinds_of_load(kinds: argparse._MutuallyExclusiveGroup) -> None:
     kinds.add_argument("--concurrency", type=int, default=1, metavar="N", help="clients at once (default: 1)")
-    kinds.add_argument("--rate", type=float, metavar="R", help="requests per second")
+    for option, how in RATE.items():
+        kinds.add_argument(option, **how)
     kinds.add_argument("--sweep", metavar="clients=1,2,4|rate=.5,1,2", help="one stage for each")
-    kinds.add_argument("--ramp", metavar="FROM:TO:STEPS", help="rates without a pause, each held for --duration")
     kinds.add_argument("--goodput", metavar="LO:HI", help="find the highest rate that meets --slo")
 
 
 def _add_size(size: argparse._ArgumentGroup) -> None:
-    size.add_argument(
-        "--duration",
-        metavar="T",
-        help=f"of each stage, as 30s or 5m (default with a rate: {OPEN_DURATION}; with clients at most "
-        f"{MOST_PER_CLIENT} requests for each)",
-    )
-    size.add_argument(
-        "--requests",
-        type=int,
-        metavar="N",
-        help=f"of each stage (default: {REQUESTS_PER_CLIENT} for each client; {PROBE_REQUESTS} with --goodput)",
-    )
+    for option, how in SIZE.items():
+        size.add_argument(option, **how)
     size.add_argument("--rounds", type=int, default=1, metavar="N", help="how often all of it (default: 1)")
     size.add_argument("--warmup", type=int, default=1, metavar="N", help="short requests per client before each stage")
-    size.add_argument("--drain", metavar="T", help="how long the last requests may take (default: 15m)")
 
 
-def _add_what(what: argparse._ArgumentGroup) -> None:
-    what.add_argument("--model", metavar="NAME", help="default: the only one that the server lists")
-    what.add_argument(
-        "--kind",
-        choices=("url", "ours", "llama-server"),
-        default="url",
-        help="`ours` and `llama-server` are asked to ignore the end-of-text token, so that answers have their length",
-    )
-    add_key_option(what)
-    what.add_argument("--isl", type=int, default=128, metavar="N", help="tokens of each prompt, about (default: 128)")
-    what.add_argument("--osl", type=int, default=64, metavar="N", help="tokens of each answer (default: 64)")
-    what.add_argument("--arrivals", choices=("poisson", "constant"), default="poisson", help="default: poisson")
-    add_slo_option(what)
-    what.add_argument("--attain", type=float, default=0.95, metavar="SHARE", help="for --goodput (default: 0.95)")
+def _add_work(work: argparse._ArgumentGroup) -> None:
+    for option, how in WORK.items():
+        work.add_argument(option, **how)
 
 
 def _load(args: argparse.Namespace) -> int:

@@ -6,7 +6,8 @@ import argparse
 import asyncio
 import json
 import signal
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Coroutine, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from bench.report.markdown import markdown
 from bench.report.terminal import print_report
 from bench.requests_file import read_records
 from bench.result import FILE_NAME, Result
-from bench.slo import LIMITS, grammar
+from bench.slo import IN_CONVERSATION, TOKEN_LIMITS, Slo, grammar, parse_slo
+from core.host import available_memory
 
 RESULTS = Path("bench/results")
 REPORT_NAME = "report"
@@ -50,20 +52,28 @@ def add_key_option(command: argparse._ActionsContainer) -> None:
     )
 
 
-def add_slo_option(
-    command: argparse.ArgumentParser | argparse._ArgumentGroup,
-    limits: Iterable[str] = LIMITS,
-    *,
-    default: str | None = None,
-) -> None:
-    """Read it with `parse_slo`."""
-    told = " (default: %(default)s)" if default else ""
-    command.add_argument(
-        "--slo",
-        default=default,
-        metavar="LIMITS",
-        help=f"what counts as in time: {grammar(limits)}{told}",
-    )
+def add_token_slo_option(command: argparse.ArgumentParser) -> None:
+    """Read it with `token_slo`."""
+    words = f"what counts as in time: {grammar(TOKEN_LIMITS)} (default: %(default)s)"
+    command.add_argument("--slo", default=IN_CONVERSATION, metavar="LIMITS", help=words)
+
+
+def token_slo(args: argparse.Namespace) -> Slo:
+    return parse_slo(args.slo, TOKEN_LIMITS)
+
+
+def add_memory_option(command: argparse.ArgumentParser) -> None:
+    """Read it with `memory_bytes`."""
+    command.add_argument("--memory", type=float, metavar="GIB", help="for the server (default: what is free here)")
+
+
+def memory_bytes(args: argparse.Namespace) -> int | None:
+    """None where nobody knows."""
+    if args.memory is None:
+        return available_memory()
+    if args.memory <= 0:
+        raise BenchError(f"--memory {args.memory:g}: must be more than 0")
+    return int(args.memory * 2**30)
 
 
 def add_prices_option(command: argparse._ActionsContainer) -> None:
@@ -116,8 +126,25 @@ def progress_bar() -> Progress:
     return Progress(*columns, console=Console(stderr=True), auto_refresh=False)
 
 
-async def until_terminated(measuring: Awaitable[None]) -> None:
-    """SIGTERM ends a measurement as Ctrl-C does: children are stopped, the result is written."""
+@contextmanager
+def interrupted_by_sigterm() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt, so that it ends a measurement as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def run_until_stopped(measuring: Coroutine[Any, Any, None], progress: Progress) -> None:
+    """Ctrl-C and SIGTERM end a measurement, not the command: children are stopped, the result is written."""
+    try:
+        asyncio.run(_until_terminated(measuring))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        progress.console.print("stopped; what was measured is kept")
+
+
+async def _until_terminated(measuring: Awaitable[None]) -> None:
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from pathlib import Path
 
 from bench.chosen_targets import with_targets
@@ -14,8 +13,8 @@ from bench.commands.options import (
     exit_status,
     out_folder,
     progress_bar,
+    run_until_stopped,
     show,
-    until_terminated,
     write,
 )
 from bench.deployment import Deployment, read_deployment
@@ -74,9 +73,7 @@ def measure(scenario: Scenario, *, models: Path, deployment: Deployment | None, 
 
         run = Run(scenario, targets, out, on_progress, command=command)
         try:
-            asyncio.run(until_terminated(_calibrate_and_measure(run)))
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            progress.console.print("stopped; what was measured is kept")
+            run_until_stopped(_calibrate_and_measure(run), progress)
         finally:
             write(_with_roofline(run.result(deployment), deployment, peaks), out)
     return read_result(out)

@@ -30,7 +30,8 @@ def check_comparable(a: Side, b: Side, same: Sequence[str] = tuple(SAME), *, for
     if differences and not force:
         raise BenchError("not comparable:\n" + "\n".join(differences) + "\n--force compares all the same")
     doubts = [Flag(code="differs", severity="suspect", text=text) for text in differences]
-    return [*doubts, *_unknown(a.runs + b.runs, same), *_incomplete(a.runs + b.runs)]
+    runs = a.runs + b.runs
+    return [*doubts, *_unknown(runs, same), *_incomplete(runs), *_prices(runs)]
 
 
 def _differences(name: str, runs: Sequence[Run]) -> Iterator[str]:
@@ -42,7 +43,10 @@ def _differences(name: str, runs: Sequence[Run]) -> Iterator[str]:
 
 
 def _unknown(runs: Sequence[Run], same: Sequence[str]) -> Iterator[Flag]:
+    measures_requests = any(run.result.stages for run in runs)
     for name in same:
+        if name == "scenario.hash" and not measures_requests:
+            continue
         if all(SAME[name](run.result) is None for run in runs):
             text = f"no result says its {name}: that it is the same is for you to know"
             yield Flag(code="unknown", severity="suspect", text=text)
@@ -52,3 +56,13 @@ def _incomplete(runs: Sequence[Run]) -> Iterator[Flag]:
     for run in runs:
         if not run.result.complete:
             yield Flag(code="incomplete", severity="suspect", text=f"{run.folder} was stopped before its end")
+
+
+def _prices(runs: Sequence[Run]) -> Iterator[Flag]:
+    """Of costs: what their dollars rest on, where that was not verified or is not the same."""
+    prices = list(dict.fromkeys(run.result.cost.price for run in runs if run.result.cost))
+    if len(prices) > 1:
+        yield Flag(code="price", severity="suspect", text="the prices differ, and so do costs at the same speed")
+    for price in prices:
+        if len(prices) > 1 or not price.verified:
+            yield Flag(code="price", severity="suspect", text=f"dollars are those of {price.sku}: {price.words}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from bench.compare.changes import Change
 from bench.compare.checks import RANK, Check, Status
+from bench.compare.families import FAMILIES, Counted, Stated
 from bench.compare.judge import Comparison
 from bench.compare.side import Side
 from bench.report.blocks import Block, Definitions, Finding, Notes, Report, Section, Table, Term, Text, Verdict, number
@@ -20,7 +22,11 @@ TERMS = (
         " measurements: hierarchical bootstrap (runs, then rounds, then requests) of the logarithm's standard"
         " deviation, times Student's t by Welch's degrees of freedom.",
     ),
-    Term("margin", "the larger of the threshold (the gate's, else 5 %) and the noise floor."),
+    Term(
+        "margin",
+        "the larger of the threshold (the gate's, else 5 % or the tolerance of what is compared by value) and the noise"
+        " floor.",
+    ),
     Term(
         "noise floor",
         "how far a round is from the median round of its side: median over both sides of |round / median - 1|.",
@@ -31,6 +37,26 @@ TERMS = (
         " how many more rounds it may take follows from the interval falling with their square root.",
     ),
 )
+
+
+def _names(kind: type[Stated | Counted]) -> str:
+    return ", ".join(family.name for family in FAMILIES.values() if isinstance(family, kind))
+
+
+OF_CHANGES = (
+    Term(
+        "by value",
+        "one number of each result, the median of several runs: the same where they differ by at most the margin,"
+        f" relative to A. So are compared {_names(Stated)}.",
+    ),
+    Term(
+        "by shares",
+        "so many of so many, all runs together, and the 95 % interval of the difference (Newcombe's, from both Wilson"
+        " intervals): better or worse where it lies wholly beyond the margin, the same where wholly within. So are"
+        f" compared {_names(Counted)}. Requests of one round have much in common, so the interval is narrow rather than"
+        " wide.",
+    ),
+)
 STATES = {"pass": "good", "warn": "doubtful", "fail": "bad"}
 
 
@@ -39,11 +65,13 @@ def worst(checks: Sequence[Check]) -> Status:
 
 
 def report_of(
-    a: Side, b: Side, comparisons: Sequence[Comparison], checks: Sequence[Check], doubts: Sequence[Flag]
+    a: Side, b: Side, comparisons: Sequence[Comparison | Change], checks: Sequence[Check], doubts: Sequence[Flag]
 ) -> Report:
     opening: list[Block] = [Verdict(tuple(_findings(comparisons, checks)))]
     opening += [Text(flag.text, flag.severity) for flag in doubts]
-    found, glossary = gathered([*_comparisons(comparisons), *_checks(checks)])
+    in_rounds = [found for found in comparisons if isinstance(found, Comparison)]
+    changes = [found for found in comparisons if isinstance(found, Change)]
+    found, glossary = gathered([*_comparisons(in_rounds), *_changes(changes), *_checks(checks)])
     ending = [glossary] if glossary else []
     return Report(_title(a, b), tuple(opening), (*found, *ending, _sides(a, b)))
 
@@ -53,7 +81,7 @@ def _title(a: Side, b: Side) -> str:
     return f"Comparison: {' and '.join(names)}"
 
 
-def _findings(comparisons: Sequence[Comparison], checks: Sequence[Check]) -> Iterator[Finding]:
+def _findings(comparisons: Sequence[Comparison | Change], checks: Sequence[Check]) -> Iterator[Finding]:
     if checks:
         counts = Counter(check.status for check in checks)
         words = ", ".join(f"{counts[status]} {status}" for status in reversed(RANK) if counts[status])
@@ -94,6 +122,18 @@ def _row(c: Comparison) -> tuple[str, ...]:
     return (" ".join(c.place), number(c.a), number(c.b), *ratio, f"{c.margin:.1%}", c.verdict)
 
 
+def _changes(changes: Sequence[Change]) -> Iterator[Section]:
+    if not changes:
+        return
+    rows = (
+        (f"{c.metric}: {' '.join(c.place)}", c.words, "value" if isinstance(c.metric, Stated) else "shares",
+         f"{c.margin:.1%}", c.verdict)
+        for c in changes
+    )  # fmt: skip
+    headers = ("metric and of what", "A -> B", "by", "margin", "verdict")
+    yield Section("By value and by shares", (Table(headers, tuple(rows)), Definitions(OF_CHANGES)))
+
+
 def _checks(checks: Sequence[Check]) -> Iterator[Section]:
     if checks:
         rows = ((" ".join(check.place), check.rule, check.words, check.status) for check in checks)
@@ -106,5 +146,7 @@ def _sides(a: Side, b: Side) -> Section:
         for run in side.runs:
             commit, when = run.result.environment.service_git or "unknown", run.result.created.wall
             rounds = max((len(stage.rounds) for stage in run.result.stages), default=0)
-            lines.append(f"{name}: {run.folder}, run {run.result.id[:12]}, {when}, {rounds} rounds, commit {commit}")
+            price = f", {run.result.cost.price.sku} at {run.result.cost.price.words}" if run.result.cost else ""
+            known = f"run {run.result.id[:12]}, {when}, {rounds} rounds, commit {commit}"
+            lines.append(f"{name}: {run.folder}, {known}{price}")
     return Section("What was compared", (Notes(tuple(lines)),))

@@ -6,6 +6,8 @@ rules:
   - {metric: decode_tok_s, better: higher, max_regression: 3%}
   - {metric: ttft_ms.p95, better: lower, max_regression: 10%, targets: [ours]}
   - {metric: ttft_ms.p95, max: 2000, stages: [single-stream]}
+  - {metric: context.effective, better: higher, max_regression: 0}
+  - {metric: failed, max: 0.05}
 on_unresolved: warn
 on_missing: fail
 """
@@ -19,7 +21,8 @@ import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from bench.compare.comparable import SAME
-from bench.compare.metrics import Better, Metric, read_metric
+from bench.compare.families import Counted, Measure, read_measure
+from bench.compare.metrics import Better
 from bench.errors import BenchError
 from bench.strict import Strict
 
@@ -33,7 +36,7 @@ def _percent(value: object) -> object:
 
 def _metric_name(value: str) -> str:
     try:
-        return str(read_metric(value))
+        return str(read_measure(value))
     except BenchError as error:
         raise ValueError(error.message) from error
 
@@ -50,7 +53,9 @@ OnDoubt: TypeAlias = Literal["fail", "warn"]
 
 class Rule(Strict):
     """Either relative to the other side (`better` and `max_regression`), or absolute for B (`min`, `max` or both).
-    It is about every stage and target unless it names some."""
+    It is about every stage and target unless it names some; of what has other places than those (the families of
+    `bench.compare.families`), `stages` are their first words and `targets` their second. Of shares, `max_regression` is
+    a difference: 1% is a point."""
 
     metric: Annotated[str, AfterValidator(_metric_name)]
     better: Better | None = None
@@ -71,8 +76,8 @@ class Rule(Strict):
         return self
 
     @property
-    def measured(self) -> Metric:
-        return read_metric(self.metric)
+    def measured(self) -> Measure:
+        return read_measure(self.metric)
 
     @property
     def is_absolute(self) -> bool:
@@ -80,7 +85,9 @@ class Rule(Strict):
 
     def __str__(self) -> str:
         if self.max_regression is not None:
-            return f"{self.metric}: at most {self.max_regression:.1%} worse"
+            points = isinstance(self.measured, Counted)
+            words = f"{100 * self.max_regression:.1f} points" if points else f"{self.max_regression:.1%}"
+            return f"{self.metric}: at most {words} worse"
         bounds = (("at least", self.min), ("at most", self.max))
         return f"{self.metric}: " + ", ".join(f"{words} {bound:g}" for words, bound in bounds if bound is not None)
 

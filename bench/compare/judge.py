@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal, TypeAlias
 
+from bench.compare.families import Repeated
 from bench.compare.intervals import Interval, Samples, of_ratio, spread
 from bench.compare.metrics import Metric
-from bench.compare.side import Place, Side
+from bench.compare.places import Place
+from bench.compare.side import Side
 from bench.stats import percentile, required_samples
 
 Verdict: TypeAlias = Literal["better", "worse", "same", "unresolved"]
@@ -23,7 +25,7 @@ class Comparison:
     the threshold and the noise floor; `rounds` each side had, `more` it would take to decide (None: none, or no number
     of rounds that anyone would run)."""
 
-    metric: Metric
+    metric: Metric | Repeated
     place: Place
     a: float | None
     b: float | None
@@ -35,8 +37,19 @@ class Comparison:
     reason: str = ""
     more: int | None = None
 
+    @property
+    def words(self) -> str:
+        return str(self.ratio)
 
-def compare(a: Side, b: Side, place: Place, metric: Metric, threshold: float = THRESHOLD) -> Comparison:
+    @property
+    def may_be_worse(self) -> bool:
+        """Part of the interval lies beyond the margin, on the bad side."""
+        if self.ratio is None or self.ratio.low is None or self.ratio.high is None:
+            return True
+        return self.ratio.low < 1 - self.margin if self.metric.better == "higher" else self.ratio.high > 1 + self.margin
+
+
+def compare(a: Side, b: Side, place: Place, metric: Metric | Repeated, threshold: float = THRESHOLD) -> Comparison:
     """`better` and `worse`: the interval lies wholly beyond the margin; `same`: wholly within; else `unresolved`."""
     samples = a.samples(place, metric), b.samples(place, metric)
     values = _percentile(samples[0], metric.percentile), _percentile(samples[1], metric.percentile)
@@ -87,7 +100,7 @@ def _percentile(samples: Samples, p: float) -> float | None:
     return percentile(values, p) if values else None
 
 
-def unusable(samples: Samples, metric: Metric) -> str:
+def unusable(samples: Samples, metric: Metric | Repeated) -> str:
     """Why nothing can be said of it; empty if something can."""
     value = _percentile(samples, metric.percentile)
     if value is None:
@@ -105,7 +118,7 @@ def _is_summary(samples: Samples) -> bool:
     return [[len(values) for values in run] for run in samples] == [[1]]
 
 
-def _verdict(ratio: Interval, margin: float, metric: Metric) -> Verdict:
+def _verdict(ratio: Interval, margin: float, metric: Metric | Repeated) -> Verdict:
     if ratio.low is None or ratio.high is None:
         return "unresolved"
     if ratio.low > 1 + margin:

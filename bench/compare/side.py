@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from bench.compare.families import Counted, Family, Repeated, Share, Stated
 from bench.compare.metrics import Metric
+from bench.compare.places import Place
 from bench.record import RequestRecord
 from bench.requests_file import read_records
 from bench.result import Result, StageResult, read_result
 
-Place: TypeAlias = tuple[str, str]
-"""Stage and target."""
 Rounds: TypeAlias = list[list[float]]
 """The values of a metric in each round of a run."""
 OF_RESULT = {"out_tok_s": "out_tok_s", "decode_tok_s": "decode_tok_s", "prefill_tok_s": "prefill_tok_s"}
@@ -25,6 +25,15 @@ class Run:
     folder: Path
     result: Result
     records: Sequence[RequestRecord]
+
+    @property
+    def is_imported(self) -> bool:
+        """Measured by another tool, which tells what it tells."""
+        return self.result.host_load is None
+
+    def read(self, family: Family) -> dict[Place, Any]:
+        """What is known of it."""
+        return {place: found for place, found in family.read(self.result).items() if found is not None}
 
     def stage(self, place: Place) -> StageResult | None:
         return next((stage for stage in self.result.stages if (stage.stage, stage.target) == place), None)
@@ -52,10 +61,28 @@ class Side:
         """Of all its runs, in their order."""
         return list(dict.fromkeys((s.stage, s.target) for run in self.runs for s in run.result.stages))
 
-    def samples(self, place: Place, metric: Metric) -> list[Rounds]:
+    def samples(self, place: Place, metric: Metric | Repeated) -> list[Rounds]:
         """By run; one without this stage or metric is left out."""
-        found = (run.rounds(place, metric) for run in self.runs)
+        if isinstance(metric, Repeated):
+            found = [[[value] for value in run.read(metric).get(place) or ()] for run in self.runs]
+        else:
+            found = [run.rounds(place, metric) for run in self.runs]
         return [rounds for rounds in found if rounds]
+
+    def values(self, place: Place, family: Stated) -> list[float]:
+        """Of the runs that have one."""
+        return [value for run in self.runs if (value := run.read(family).get(place)) is not None]
+
+    def share(self, place: Place, family: Counted) -> Share | None:
+        """Of all runs together."""
+        found = [share for run in self.runs if (share := run.read(family).get(place))]
+        return Share(sum(each.part for each in found), sum(each.whole for each in found)) if found else None
+
+    def places_of(self, measure: Metric | Family) -> list[Place]:
+        """Where any of its runs has it; of a metric of requests, every stage and target."""
+        if isinstance(measure, Metric):
+            return self.places
+        return list(dict.fromkeys(place for run in self.runs for place in run.read(measure)))
 
     def doubts(self, place: Place) -> list[str]:
         """Why its numbers mean something else than they say, or that it was not measured."""

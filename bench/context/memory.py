@@ -153,7 +153,7 @@ def _of_other_types(shape: Shape) -> Iterator[Shape]:
     for key_type, value_type in dict.fromkeys([own, *((name, name) for name in CACHE_TYPES)]):
         other = replace(shape, key_type=key_type, value_type=value_type)
         with contextlib.suppress(ModelUnusable):
-            if other.bytes_per_token():
+            if other.bytes_at(CELL_PADDING) and other.bytes_per_token():
                 yield other
 
 

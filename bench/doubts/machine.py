@@ -11,6 +11,8 @@ from bench.target_spec import TargetSpec
 CLIENT_CORES = 0.7
 IDLE_CORES = 0.05
 NEIGHBOUR_CORES = 0.1
+NEIGHBOUR_SHARE = 0.5
+"""Of the cores, where only the client is here."""
 STEAL_CORES = 0.05
 THROTTLED_SHARE = 0.01
 CLOCK_SPREAD = 0.1
@@ -19,7 +21,6 @@ CLOCK_SPREAD = 0.1
 CORES: tuple[tuple[str, float, str, Callable[[HostUse], float | None]], ...] = (
     ("client_cpu", CLIENT_CORES, "the bench's own client", lambda use: use.client),
     ("idle_targets", IDLE_CORES, "targets that should have been idle", lambda use: use.idle_targets),
-    ("neighbours", NEIGHBOUR_CORES, "other processes of this host", lambda use: use.neighbours),
     ("steal", STEAL_CORES, "other tenants of the machine (steal)", lambda use: use.steal),
 )
 
@@ -30,6 +31,7 @@ def doubts_of_machine(uses: Sequence[HostUse]) -> Iterator[Flag]:
         used = _most(cores(use) for use in uses)
         if used > limit:
             yield Flag(code=code, severity="suspect", text=f"{words} used {used:.2f} cores in one round")
+    yield from _busy_neighbours(uses)
     throttled = _most(use.throttled for use in uses)
     if throttled > THROTTLED_SHARE:
         text = f"the cgroup's CPU quota was used up for {throttled:.0%} of a round"
@@ -38,6 +40,20 @@ def doubts_of_machine(uses: Sequence[HostUse]) -> Iterator[Flag]:
     if clocks and max(clocks) - min(clocks) > CLOCK_SPREAD * max(clocks):
         text = f"the processor's clock was {min(clocks):.0f} MHz in one round and {max(clocks):.0f} in another"
         yield Flag(code="clock", severity="suspect", text=text)
+
+
+def _busy_neighbours(uses: Sequence[HostUse]) -> Iterator[Flag]:
+    """Where a target computes here, whoever holds a core slows it down. One that is elsewhere leaves only the client to
+    be slowed down, to which some core is enough."""
+    used, most = max(((use.neighbours or 0.0, _most_allowed(use)) for use in uses), default=(0.0, 0.0))
+    if used > most:
+        text = f"other processes of this host, neither the bench nor its targets, used {used:.2f} cores in one round"
+        yield Flag(code="neighbours", severity="suspect", text=text)
+
+
+def _most_allowed(use: HostUse) -> float:
+    is_elsewhere = use.target == 0.0 and use.num_cores is not None
+    return NEIGHBOUR_SHARE * (use.num_cores or 0) if is_elsewhere else NEIGHBOUR_CORES
 
 
 def _most(values: Iterator[float | None]) -> float:

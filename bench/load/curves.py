@@ -60,6 +60,7 @@ def _of_stage(stage: StageResult) -> Point:
     return Point(
         stage=stage.stage,
         x=load.concurrency if isinstance(load, Closed) else load.rate,
+        steady=not stage.unsteady,
         requested_req_s=stage.rates.requested_req_s,
         achieved_req_s=stage.rates.achieved_req_s,
         out_tok_s=stage.rates.out_tok_s,

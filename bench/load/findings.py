@@ -27,10 +27,11 @@ class Attainment(Found):
 
 class Point(Found):
     """One step of a sweep or ramp, and the stage that it was or was part of. `x` is the number of clients, or the
-    requests per second that were asked for."""
+    requests per second that were asked for. Where some round was not `steady`, rates count start and drain too."""
 
     stage: str
     x: float
+    steady: bool = True
     requested_req_s: float | None
     achieved_req_s: float | None
     out_tok_s: float | None

@@ -14,6 +14,7 @@ from bench.result import Result
 from bench.sample import Readings
 from bench.scenario import Scenario
 from bench.session import Session
+from bench.targets.given_server import GivenServer
 
 POLL_SECONDS = 0.05
 SLOWER_WORKER = 3
@@ -35,11 +36,16 @@ class Lead:
         preparing = SLOWER_WORKER * (perf_counter_ns() - began)
         self.plan = dataclasses.replace(plan, start=perf_counter_ns() + preparing + round(starts_in * 1e9))
         self._cpu_seconds: dict[int, float] = {}
-        self._before = Readings.take(None, None)
+        self._server = GivenServer(str(scenario.targets[0].url))
+        self._before = self._read()
         self._result: Result | None = None
 
+    def _read(self) -> Readings:
+        return Readings.take(self._server.cpu_seconds(), 0.0)
+
     def hear(self, worker: int, cpu_s: float) -> bool:
-        """A worker is done and used so much of a processor. Whether it was the last of them."""
+        """A worker is done and used so much of a processor, besides what this process used. Whether it was the last of
+        them."""
         self._cpu_seconds[worker] = cpu_s
         return len(self._cpu_seconds) == self.plan.workers
 
@@ -49,7 +55,7 @@ class Lead:
             give_up = time.monotonic() + patience
             while missing_workers(self.plan) and time.monotonic() < give_up:
                 time.sleep(POLL_SECONDS)
-            use = Readings.take(None, None).use_since(self._before, client_seconds=sum(self._cpu_seconds.values()))
+            use = self._read().use_since(self._before, other_clients=sum(self._cpu_seconds.values()))
             complete = len(self._cpu_seconds) == self.plan.workers
             self._result = collect(self.plan, self._session, complete=complete, host=use)
             write(self._result, Path(self.plan.out))

@@ -9,6 +9,7 @@ from core.config.model import ModelConfig
 from core.engine.batch import Batch
 from core.engine.prefix import StoredPrefix
 from core.engine.sequence import Sequence as Running
+from core.llama.threads import Threads
 from core.runners.text import TextRunner
 from core.runners.text_limits import Limits
 
@@ -63,6 +64,7 @@ class NoDecoder:
     """Whatever the batch, the next token is an "a"."""
 
     pieces = [bytes([byte]) for byte in range(256)]  # noqa: RUF012
+    threads = Threads(1, 1, governed=False, name=NAME)
 
     def open(self, seq: Running) -> None: ...
 

@@ -1,18 +1,14 @@
-"""The bare loop on one file in a process of its own: `python -m bench.plan.probe JSON`, JSON being a `Job`.
-
-Prints a `Measured` as JSON. A process each, since an OpenMP team of an earlier model would disturb the next.
-"""
+"""The bare loop on one file, as a child of `bench.child`: a `Job` in, a `Measured` out."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import BenchError
+from bench.child import ask_child, peak_bytes
 from core.compute import limit_openmp_spin
 
 
@@ -38,15 +34,10 @@ class Measured:
 
 def measure(job: Job) -> Measured:
     """Raises BenchError with the child's last words."""
-    command = [sys.executable, "-m", "bench.plan.probe", json.dumps(dataclasses.asdict(job))]
-    child = subprocess.run(command, capture_output=True, text=True, check=False)
-    if child.returncode:
-        raise BenchError(f"measuring {Path(job.path).name} failed: {child.stderr.strip()[-1000:]}")
-    return Measured(**json.loads(child.stdout.splitlines()[-1]))
+    return Measured(**ask_child("bench.plan.probe", dataclasses.asdict(job), Path(job.path).name))
 
 
 def _run(job: Job) -> Measured:
-    import resource
     from itertools import pairwise
     from statistics import median
 
@@ -75,7 +66,7 @@ def _run(job: Job) -> Measured:
     steps = [(after - before) / 1e9 for before, after in pairwise([first, *later])]
     loop.close()
     model.close()
-    return Measured((first - started) / 1e9, median(steps), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10)
+    return Measured((first - started) / 1e9, median(steps), peak_bytes())
 
 
 if __name__ == "__main__":

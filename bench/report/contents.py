@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from bench.record import RequestRecord
 from bench.report import (
     calibration,
+    cold,
     context,
     cost,
     embeddings,
@@ -16,6 +17,8 @@ from bench.report import (
     load,
     micro,
     plan,
+    quants,
+    quants_verdict,
     requests,
     roofline,
     stages,
@@ -29,7 +32,9 @@ from bench.result import Result
 FINDINGS: tuple[Callable[[Result], Iterator[Finding]], ...] = (
     verdict.findings,
     context.findings,
+    cold.findings,
     limits.findings,
+    quants_verdict.findings,
     cost.findings,
 )
 PARTS: tuple[Callable[[Result], Iterator[Section]], ...] = (
@@ -39,8 +44,10 @@ PARTS: tuple[Callable[[Result], Iterator[Section]], ...] = (
     stages.sections,
     embeddings.sections,
     context.sections,
+    cold.sections,
     roofline.sections,
     plan.sections,
+    quants.sections,
     micro.sections,
     limits.sections,
     cost.sections,

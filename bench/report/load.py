@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from bench.load.findings import Attainment, Curve, GoodputFound, Point
 from bench.report.blocks import Definitions, Notes, Section, Table, Term, Text, number
 from bench.report.load_figures import plots
-from bench.report.stages import doubts
+from bench.report.stages import doubts, in_window, unsteady
 from bench.result import Result, StageResult
 from bench.slo import Slo
 from bench.stages import Closed
@@ -26,7 +26,8 @@ TERMS = Definitions(
 def sections(result: Result) -> Iterator[Section]:
     slo = result.scenario.text.slo if result.scenario else None
     if opened := [stage for stage in result.stages if _is_single(stage, result)]:
-        yield Section("Open loops: asked for and given", (_arrivals_table(opened), Definitions(ARRIVALS_TERMS)))
+        notes = Notes(tuple(unsteady(opened)))
+        yield Section("Open loops: asked for and given", (_arrivals_table(opened), notes, Definitions(ARRIVALS_TERMS)))
     for load in dict.fromkeys(curve.load for curve in result.curves):
         yield _of_load([curve for curve in result.curves if curve.load == load], result, slo)
     for found in dict.fromkeys(search.load for search in result.searches):
@@ -61,8 +62,9 @@ def _arrivals_table(stages: Sequence[StageResult]) -> Table:
 
 
 def _arrivals_row(stage: StageResult) -> Iterator[str]:
-    yield number(stage.rates.requested_req_s, 2)
-    yield number(stage.rates.achieved_req_s, 2)
+    steady = not stage.unsteady
+    yield in_window(stage.rates.requested_req_s, 2, steady=steady)
+    yield in_window(stage.rates.achieved_req_s, 2, steady=steady)
     lag = stage.metrics.get("lag_ms")
     yield number(lag.p95 if lag else None)
     for name in ("ttft_ms", "ttft_from_send_ms", "e2e_ms", "e2e_from_send_ms"):
@@ -74,7 +76,7 @@ def _arrivals_row(stage: StageResult) -> Iterator[str]:
 
 def _of_load(curves: Sequence[Curve], result: Result, slo: Slo | None) -> Section:
     axis = AXES[curves[0].x]
-    notes = Notes((*_verdicts(curves), *_doubts(result, [p.stage for curve in curves for p in curve.points])))
+    notes = Notes((*_verdicts(curves), *_below(result, [p.stage for curve in curves for p in curve.points])))
     return Section(
         f"{curves[0].load}: over {axis}", (_points_table(curves, axis), notes, *plots(curves, axis, slo), TERMS)
     )
@@ -91,9 +93,10 @@ def _points_table(curves: Sequence[Curve], axis: str) -> Table:
 
 
 def _points_row(point: Point) -> Iterator[str]:
-    yield number(point.achieved_req_s, 2)
+    yield in_window(point.achieved_req_s, 2, steady=point.steady)
+    yield in_window(point.out_tok_s, steady=point.steady)
     values = (
-        point.out_tok_s, point.decode_tok_s, point.ttft_p50_ms, point.ttft_p95_ms, point.e2e_p50_ms, point.e2e_p95_ms,
+        point.decode_tok_s, point.ttft_p50_ms, point.ttft_p95_ms, point.e2e_p50_ms, point.e2e_p95_ms,
     )  # fmt: skip
     yield from map(number, values)
     yield _share(point.goodput)
@@ -125,7 +128,7 @@ def _of_search(searches: Sequence[GoodputFound], result: Result, slo: Slo | None
     )
     words = Text(f"Good means {slo.words}." if slo else "")
     steps = [probe.stage for search in searches for probe in search.probes]
-    notes = Notes((*(_answer(search) for search in searches), *_doubts(result, steps)))
+    notes = Notes((*(_answer(search) for search in searches), *_below(result, steps)))
     return Section(f"{searches[0].load}: goodput", (words, notes, Table(headers, rows), Definitions(SEARCH_TERMS)))
 
 
@@ -142,12 +145,13 @@ def _answer(search: GoodputFound) -> str:
     return f"{where}: {rate} with {search.attain:.0%} good ({LIMITS[search.limited_by]})"
 
 
-def _doubts(result: Result, steps: Sequence[str]) -> Iterator[str]:
-    """Of the steps that have no section of their own."""
+def _below(result: Result, steps: Sequence[str]) -> Iterator[str]:
+    """Marks and doubts of the steps that have no section of their own."""
     entries = {entry.name for entry in result.scenario.text.load} if result.scenario else set()
     hidden = set(steps) - entries
     for stage in result.stages:
         if stage.stage in hidden:
+            yield from unsteady([stage])
             yield from (f"{stage.stage}: {doubt}" for doubt in doubts([stage]))
 
 

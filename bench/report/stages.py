@@ -14,12 +14,14 @@ from bench.stats import required_samples
 HEADERS = (
     "target", "out tok/s", "decode tok/s", "prefill tok/s", "TTFT p50 ms", "TTFT p95 ms", "n", "verdict",
 )  # fmt: skip
+MARK = "†"
+"""An asterisk would be Markdown."""
 TERMS = (
     Term(
         "out tok/s",
         "completion tokens that came within the steady window / its length: from when as many requests were completed"
         " as are at work at once to the last arrival, so without start and drain; median of the rounds. Of a stage too"
-        " short for one, all of it.",
+        " short for one (marked), all of it.",
     ),
     Term(
         "decode tok/s",
@@ -48,7 +50,8 @@ def sections(result: Result) -> Iterator[Section]:
         stages = [stage for stage in result.stages if stage.stage == name]
         doubted = frozenset(i for i, stage in enumerate(stages) if stage.verdict != "valid")
         table = Table(HEADERS, tuple(_row(stage) for stage in stages), doubted)
-        notes = Notes((*comparisons(result, name), *_too_few(stages), *_from_cache(result, stages), *doubts(stages)))
+        of_all = (*comparisons(result, name), *unsteady(stages), *_too_few(stages), *_from_cache(result, stages))
+        notes = Notes((*of_all, *doubts(stages)))
         yield Section(_title(stages[0]), (table, notes))
     if result.stages:
         yield Section("Terms", (Definitions(TERMS),))
@@ -74,8 +77,21 @@ def _row(stage: StageResult) -> tuple[str, ...]:
     rates, ttft = stage.rates, stage.metrics.get("ttft_ms")
     is_single = stage.load is None or (isinstance(stage.load, Closed) and stage.load.concurrency == 1)
     prefill = rates.prefill_tok_s if is_single else None
-    numbers = (rates.out_tok_s, rates.decode_tok_s, prefill, rates.ttft_p50_ms, ttft.p95 if ttft else None)
-    return (stage.target, *map(number, numbers), count(stage), stage.verdict)
+    out = in_window(rates.out_tok_s, steady=not stage.unsteady)
+    numbers = (rates.decode_tok_s, prefill, rates.ttft_p50_ms, ttft.p95 if ttft else None)
+    return (stage.target, out, *map(number, numbers), count(stage), stage.verdict)
+
+
+def in_window(value: float | None, digits: int = 1, *, steady: bool) -> str:
+    """A rate; `unsteady` says below what the mark means."""
+    return number(value, digits) + ("" if steady or value is None else MARK)
+
+
+def unsteady(stages: Sequence[StageResult]) -> Iterator[str]:
+    for stage in stages:
+        if stage.unsteady:
+            where = f"{stage.stage}, {stage.target}: {stage.unsteady} of {len(stage.rounds)} rounds"
+            yield f"{MARK} {where} had too few requests for a steady window: start and drain are in these rates"
 
 
 def count(stage: StageResult) -> str:

@@ -29,9 +29,14 @@ def as_table(figure: Figure) -> Table:
 
 
 def _line_plot(plot: LinePlot) -> Table:
-    """A column for each series where all have the same x, else a row for each point."""
-    points = _points_of_one_x(plot) if len({series.x for series in plot.series}) == 1 else _points(plot)
-    limits = tuple((limit.label, *(number(limit.value) for _ in points.headers[1:])) for limit in plot.limits)
+    """A column for each series where all have the same x, else, and where points have names, a row for each point."""
+    has_one_x = len({series.x for series in plot.series}) == 1
+    if has_one_x and not any(series.labels for series in plot.series):
+        points = _points_of_one_x(plot)
+        limits = tuple((limit.label, *(number(limit.value) for _ in plot.series)) for limit in plot.limits)
+    else:
+        points = _points(plot)
+        limits = tuple((limit.label, "all", number(limit.value)) for limit in plot.limits)
     return Table(points.headers, points.rows + limits)
 
 

@@ -26,7 +26,7 @@ def post(http: FastHttpSession, url: str, body: str, exchange: Exchange, api_key
 
 def _stream(http: FastHttpSession, url: str, body: str, exchange: Exchange, headers: dict[str, str]) -> None:
     """Line by line: `iter_lines` reads 1024 bytes at a time and so sees many tokens at once. The response is never
-    entered as a context, so locust does not report the time to its headers; `measured` reports instead."""
+    entered as a context, so locust does not report the time to its headers: `statistics.show` reports instead."""
     response = http.post(url, data=body, headers=headers, stream=True, catch_response=True, name="chat")
     if not response.status_code:
         response.raise_for_status()

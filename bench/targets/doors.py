@@ -14,6 +14,7 @@ import aiohttp
 
 from bench.errors import BenchError
 from bench.target_spec import TargetSpec
+from bench.targets.given_server import GivenServer
 from bench.targets.process import ChildProcess
 from bench.targets.programs import ServerProgram
 from bench.transport.exchange import Transport
@@ -32,6 +33,9 @@ class Door(Protocol):
     async def open(self) -> Transport:
         """Return when the target can be asked; raise BenchError with its last words if it never will be."""
 
+    def cpu_seconds(self) -> float | None:
+        """Used so far by its processes on this host, or None if they are not ours to see."""
+
 
 class UrlDoor:
     """A server that runs already, at `spec.url`."""
@@ -40,6 +44,7 @@ class UrlDoor:
 
     def __init__(self, spec: TargetSpec) -> None:
         self._spec = spec
+        self._server = GivenServer(str(spec.url))
 
     async def open(self) -> Transport:
         base_url, api_key = str(self._spec.url).rstrip("/"), self._spec.api_key()
@@ -49,6 +54,9 @@ class UrlDoor:
             raise BenchError(f"{self._spec.name}: {base_url}/models is not ready ({problem})")
         return HttpTransport(base_url, api_key)
 
+    def cpu_seconds(self) -> float | None:
+        return self._server.cpu_seconds()
+
 
 class RunPodDoor:
     """An endpoint's queue. Nothing there tells whether it is ready without a job; the first one waits for it."""
@@ -57,9 +65,13 @@ class RunPodDoor:
 
     def __init__(self, spec: TargetSpec) -> None:
         self._spec = spec
+        self._server = GivenServer(str(spec.url))
 
     async def open(self) -> Transport:
         return RunPodTransport(str(self._spec.url).rstrip("/"), self._spec.api_key())
+
+    def cpu_seconds(self) -> float | None:
+        return self._server.cpu_seconds()
 
 
 class ProgramDoor:
@@ -71,8 +83,11 @@ class ProgramDoor:
         self._program = program
         self._log = log
 
+    def cpu_seconds(self) -> float | None:
+        return self.process.cpu_seconds() if self.process else None
+
     async def open(self) -> HttpTransport:
-        port = _free_port()
+        port = free_port()
         command, environ = self._program.command(port), self._program.environ
         self.process = await ChildProcess.start(self._name, command, self._log, environ=environ)
         await self._wait_until_ready(f"http://127.0.0.1:{port}{self._program.ready}")
@@ -97,6 +112,9 @@ class PipeDoor:
         self._environ = environ
         self._log = log
 
+    def cpu_seconds(self) -> float | None:
+        return self.process.cpu_seconds() if self.process else None
+
     async def open(self) -> Transport:
         command = [sys.executable, "-m", "bench.targets.in_process"]
         self.process = await ChildProcess.start(self._name, command, self._log, answers=True, environ=self._environ)
@@ -113,7 +131,7 @@ async def _problem(url: str, api_key: str | None) -> str | None:
         return f"{type(error).__name__}: {error}"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

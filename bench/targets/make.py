@@ -35,7 +35,7 @@ class Target(Protocol):
         """As it counts them, the chat template included; None where it does not tell."""
 
     def cpu_seconds(self) -> float | None:
-        """Used so far by its processes, or None if they are not ours to see."""
+        """Used so far by its processes on this host, or None if they are not ours to see."""
 
     async def stop(self) -> None:
         """Also after a start that failed."""
@@ -69,10 +69,11 @@ def _door(spec: TargetSpec, model: str, models: Path, deployment: Deployment | N
         return UrlDoor(spec)
     if spec.kind == "in-process":
         return PipeDoor(spec, programs.our_environment(models, model), log)
-    return ProgramDoor(spec, _program(spec, model, models, deployment), log)
+    return ProgramDoor(spec, program_of(spec, model, models, deployment), log)
 
 
-def _program(spec: TargetSpec, model: str, models: Path, deployment: Deployment | None) -> ServerProgram:
+def program_of(spec: TargetSpec, model: str, models: Path, deployment: Deployment | None) -> ServerProgram:
+    """Of a kind that is started here and listens. Foreign ones need a deployment."""
     if spec.kind == "ours":
         return programs.ours(models, model)
     if spec.kind == "functions":

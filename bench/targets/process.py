@@ -60,7 +60,7 @@ class ChildProcess:
 
     def check_alive(self) -> None:
         if self._process.returncode is not None:
-            raise BenchError(f"{self.name} ended with status {self._process.returncode}:\n{self._last_words()}")
+            raise BenchError(f"{self.name} ended with status {self._process.returncode}:\n{self.last_words()}")
 
     async def ask(self, line: str) -> str:
         """Send one line, wait for one line."""
@@ -85,7 +85,16 @@ class ChildProcess:
         return await self._process.stdout.readline()
 
     async def stop(self) -> None:
-        """Ask politely, then insist. Safe to call for a process that has ended."""
+        """Ask politely, then insist. Safe to call for a process that has ended. Who is cancelled meanwhile still waits
+        for its end, so that none is left behind."""
+        ending = asyncio.create_task(self._end())
+        try:
+            await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            await ending
+            raise
+
+    async def _end(self) -> None:
         for request in (signal.SIGTERM, signal.SIGKILL):
             if self._process.returncode is None:
                 with suppress(ProcessLookupError):  # it ended, and the loop does not know yet
@@ -96,5 +105,6 @@ class ChildProcess:
             except TimeoutError:
                 continue
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
+        """The end of its log."""
         return self._log.read_text(errors="replace")[-2000:].strip() or f"(nothing in {self._log.name})"

@@ -42,7 +42,7 @@ class ServedTarget:
         return await self._client.prompt_tokens(prompt)
 
     def cpu_seconds(self) -> float | None:
-        return self._door.process.cpu_seconds() if self._door.process else None
+        return self._door.cpu_seconds()
 
     async def stop(self) -> None:
         if self._client:

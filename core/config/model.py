@@ -49,14 +49,12 @@ MAX_SEQUENCES = 256
 
 Compat = Literal["strict"]
 Profile = Literal["current", "v2.8"]
+NotNegative = Annotated[Int, Field(ge=0)]
+InsideFolder = Annotated[str, AfterValidator(require_inside)]
 CacheType = Annotated[
     Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "iq4_nl"] | None, BeforeValidator(to_word)
 ]
 """Those that llama.cpp's own programs take."""
-
-NotNegative = Annotated[Int, Field(ge=0)]
-InsideFolder = Annotated[str, AfterValidator(require_inside)]
-
 
 _OPTIONS = {"parallel": "slots", "n_parallel": "slots", "swa_full": "swa_full"}
 """LocalAI's options that are keys here."""
@@ -120,7 +118,7 @@ class ModelConfig(BaseModel, frozen=True):
     cache_type_v: CacheType = None
     """Of values in the KV cache; f16 if unset."""
     swa_full: Annotated[bool, BeforeValidator(to_switch)] | None = None
-    """False: layers with a sliding window keep no more than that (`core.engine.mirror` tells what this costs)."""
+    """False: layers with a sliding window keep little more than that (`core.runners.planning` tells what it costs)."""
     rope_scaling: Annotated[Literal["none", "linear", "yarn"] | None, BeforeValidator(to_word)] = None
     yarn_ext_factor: Factor | None = None
     yarn_attn_factor: Factor | None = None
@@ -185,7 +183,7 @@ class ModelConfig(BaseModel, frozen=True):
             return data
         options = (str(option).partition(":") for option in to_list(data.get("options") or []))
         said = {_OPTIONS[key]: value for key, _, value in options if key in _OPTIONS}
-        return {**said, **{key: value for key, value in data.items() if key not in said or value is not None}}
+        return {**said, **{key: value for key, value in data.items() if value is not None}}
 
     @model_validator(mode="before")
     @classmethod

@@ -16,6 +16,10 @@ class StoredPrefix(Protocol):
     @property
     def tokens(self) -> list[int]: ...
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether `read` takes so little time that running sequences may wait for it."""
+
     def read(self) -> bytearray | None:
         """The cells as the decoder gave them away; None if they cannot be used any more."""
 

@@ -111,8 +111,12 @@ class Slots:
             return False
         if self._mirror.restore(slot, prefix):
             return True
-        self.stored = tuple(other for other in self.stored if other is not prefix)
+        self.drop(prefix)
         return False
+
+    def drop(self, prefix: StoredPrefix) -> None:
+        """It cannot be used any more."""
+        self.stored = tuple(other for other in self.stored if other is not prefix)
 
     def forget(self) -> None:
         """Empty all idle ids."""
@@ -167,13 +171,13 @@ class Slots:
         return {slot: self._mirror.usable(slot, common_prefix(slot.tokens, usable)) for slot in self._slots}
 
     def _stored_for(self, seq: Sequence) -> tuple[StoredPrefix | None, int]:
-        """The stored prefix with the longest usable part of `seq`, and how long that is.
+        """The stored prefix that is ready and has the longest usable part of `seq`, and how long that is.
 
         One is read back whole, so most of it should be of use; with a window, what is cut off would be missed.
         """
         best, longest = None, 0
         for prefix in self.stored if self._can_cut else ():
-            shared = common_prefix(prefix.tokens, seq.prompt[:-1])
+            shared = common_prefix(prefix.tokens, seq.prompt[:-1]) if prefix.is_ready else 0
             least = len(prefix.tokens) if self._mirror.window else len(prefix.tokens) // 2
             if shared > longest and shared >= least:
                 best, longest = prefix, shared

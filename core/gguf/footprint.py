@@ -15,7 +15,7 @@ OUTPUT = "output"
 @dataclass(frozen=True)
 class Work:
     """What a context is to hold and compute: `cells` of KV cache with keys and values of `cache_types`, `rows` tokens
-    in one pass, `outputs` of them with logits at most."""
+    in one pass, `outputs` of them with logits at most. Layers with a window count as if they kept everything."""
 
     cells: int
     rows: int

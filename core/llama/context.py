@@ -37,7 +37,7 @@ FLASH_ATTENTION = {
 CACHE_TYPE_NUMBERS = {name.lower(): number for number, (name, *_) in TENSOR_TYPES.items() if name in CACHE_TYPES}
 """Of keys and values: the YAML's name -> ggml's number."""
 
-LAYOUT_FREE = {"num_cells", "max_batch", "micro_batch", "max_outputs", "threads", "threads_batch", "rope"}
+LAYOUT_FREE = {"num_cells", "max_batch", "micro_batch", "max_outputs", "threads", "threads_batch"}
 """Settings that saved cells do not depend on."""
 
 
@@ -48,9 +48,8 @@ class ContextSettings:
     A KV cache of `num_cells` cells serves `num_seqs` sequence ids: `unified` from one pool, otherwise each has
     `num_cells / num_seqs` of its own. A batch has at most `max_batch` rows, of which `micro_batch` are computed in one
     pass. `threads` compute single-row batches, `threads_batch` larger ones. `flash_attention` is a key of
-    FLASH_ATTENTION, the cache's types are keys of
-    CACHE_TYPE_NUMBERS; without `swa_full` layers with a sliding window keep little more
-    than that. `max_outputs` rows of a batch may want logits, one for each sequence if that is None.
+    FLASH_ATTENTION, the cache's types are keys of CACHE_TYPE_NUMBERS. Without `swa_full` layers with a sliding window
+    keep little more than that. `max_outputs` rows of a batch may want logits, one for each sequence if that is None.
     """
 
     num_cells: int
@@ -76,7 +75,8 @@ class ContextSettings:
         one empty, and refuses ("n_stream mismatch") what has another number of them than the context that reads it.
         """
         free = {*LAYOUT_FREE, "num_seqs"} if self.unified else LAYOUT_FREE
-        return build() | {key: value for key, value in vars(self).items() if key not in free} | asdict(self.rope)
+        settings = vars(self) | asdict(self.rope)
+        return build() | {key: value for key, value in settings.items() if key not in free and key != "rope"}
 
 
 def open_context(model: LlamaModel, settings: ContextSettings) -> int:
@@ -113,7 +113,7 @@ class LlamaContext:
         self._batch = lib.llama_batch_init(settings.max_batch, 0, 1)
         self._samplers: dict[Sequence, Sampler] = {}
         governed = not model.is_offloaded
-        self._threads = Threads(settings.threads, settings.threads_batch, governed=governed, name=model.path.name)
+        self.threads = Threads(settings.threads, settings.threads_batch, governed=governed, name=model.path.name)
 
     @property
     def pieces(self) -> list[bytes]:
@@ -168,12 +168,12 @@ class LlamaContext:
             return self._sample(batch)
 
     def _compute(self, rows: int) -> None:
-        threads = self._threads.of(rows)
+        threads = self.threads.of(rows)
         lib.llama_set_n_threads(self._handle, threads, threads)
         started = time.perf_counter()
         if status := lib.llama_decode(self._handle, self._batch):
             raise DecodeFailed(f"llama_decode returned {status} for a batch of {rows} tokens")
-        self._threads.observe(rows, time.perf_counter() - started)
+        self.threads.observe(rows, time.perf_counter() - started)
 
     def _fill(self, batch: Batch) -> None:
         raw = self._batch

@@ -8,8 +8,9 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import closing
 from importlib.resources import files
+from pathlib import Path
 
 import llama_cpp.llama_cpp as lib
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from core.host import available_cpus
 from core.llama.bare import decode_rows
 from core.llama.context import ContextSettings, open_context
+from core.llama.measures import Quality
 from core.llama.model import LlamaModel
 
 Floats = NDArray[np.float32]
@@ -32,34 +34,15 @@ BATCH = 64
 """Rows whose logits are kept at a time: 64 x 128k tokens of vocabulary x 4 bytes are 33 MB."""
 
 
-@dataclass(frozen=True)
-class Quality:
-    """Of a model q against a reference p over `num_tokens` tokens of a text; errors are standard errors of the mean.
-
-    `perplexity` is exp(mean of -ln q(token)). `log_ratio` is ln(perplexity / reference_perplexity): the mean of
-    ln p(token) - ln q(token), whose error is that of the pairs, since both read the same text. `divergence` is the mean
-    of KL(p || q) = sum over the vocabulary of p ln(p / q), in nats (as llama.cpp's perplexity tool has it). `same_top`
-    is the share of tokens for which both find the same next token the likeliest.
-    """
-
-    num_tokens: int
-    perplexity: float
-    reference_perplexity: float
-    log_ratio: float
-    log_ratio_error: float
-    divergence: float
-    divergence_error: float
-    same_top: float
-
-    @property
-    def change(self) -> float:
-        """Of the perplexity, as a share of the reference's."""
-        return math.expm1(self.log_ratio)
-
-
 def sample_text() -> str:
     """The text that models are compared on: written for this purpose, so that no model has read it before."""
     return files("core.llama").joinpath("sample.txt").read_text("utf-8")
+
+
+def compare_files(reference: Path, other: Path) -> Quality:
+    """The form `other` of the model in `reference`, on the sample text. Raises ModelUnusable, DecodeFailed."""
+    with closing(LlamaModel(reference)) as p, closing(LlamaModel(other)) as q:
+        return measure_quality(p, q, sample_text())
 
 
 def measure_quality(reference: LlamaModel, model: LlamaModel, text: str) -> Quality:
@@ -100,12 +83,16 @@ def compare(reference: Iterable[Floats], model: Iterable[Floats], targets: Seque
         same.append(p.argmax(axis=1) == q.argmax(axis=1))
     assert start == len(targets)
     losses, reference_losses = np.concatenate(nll), np.concatenate(reference_nll)
+    loss, loss_error = mean_and_error(losses)
+    reference_loss, reference_loss_error = mean_and_error(reference_losses)
     log_ratio, log_ratio_error = mean_and_error(losses - reference_losses)
     mean_divergence, divergence_error = mean_and_error(np.concatenate(divergence))
     return Quality(
         num_tokens=len(targets),
-        perplexity=math.exp(losses.mean(dtype=np.float64)),
-        reference_perplexity=math.exp(reference_losses.mean(dtype=np.float64)),
+        perplexity=math.exp(loss),
+        perplexity_error=math.exp(loss) * loss_error,
+        reference_perplexity=math.exp(reference_loss),
+        reference_perplexity_error=math.exp(reference_loss) * reference_loss_error,
         log_ratio=log_ratio,
         log_ratio_error=log_ratio_error,
         divergence=mean_divergence,

@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
 
 from core.host import available_cpus
 from core.llama.bare import BareLoop
 from core.llama.context import ContextSettings
+from core.llama.measures import Rates, median_rates
 from core.llama.model import LlamaModel
 
 PROMPT = 256
 STREAMS = 8
 STREAM_PROMPT = 32
+STREAM_CELLS = 512
+"""Of the KV cache, for each stream."""
 TOKENS, STREAM_TOKENS = 33, 17
 """Generated in one stream and in each of several; the first comes out of the prompt's computation."""
 
 ROUNDS = 3
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Tokens per second: of a prompt of PROMPT tokens, of one stream, of STREAMS streams together."""
-
-    prefill: float
-    single: float
-    batch: float
-
-    def gain_over(self, other: Rates) -> float:
-        """The geometric mean of the three ratios: as much as each kind of work gains, equally weighted."""
-        ratios = (self.prefill / other.prefill, self.single / other.single, self.batch / other.batch)
-        return math.prod(ratios) ** (1 / 3)
 
 
 def compare_rates(paths: Sequence[Path], on_step: Callable[[str], None], *, rounds: int = ROUNDS) -> list[Rates]:
@@ -43,35 +30,21 @@ def compare_rates(paths: Sequence[Path], on_step: Callable[[str], None], *, roun
     for number in range(rounds):
         for path, rates in zip(paths, found, strict=True):
             on_step(f"measure the speed of {path.name}, round {number + 1} of {rounds}")
-            rates.append(_measure(path))
-    return [_median(rates) for rates in found]
+            rates.append(measure_rates(path))
+    return [median_rates(rates) for rates in found]
 
 
-def _median(rates: Sequence[Rates]) -> Rates:
-    return Rates(
-        statistics.median(each.prefill for each in rates),
-        statistics.median(each.single for each in rates),
-        statistics.median(each.batch for each in rates),
-    )
+def measure_rates(path: Path, streams: int = STREAMS) -> Rates:
+    """Once: a prompt of PROMPT tokens, one stream, `streams` streams. Raises ModelUnusable, DecodeFailed."""
+    with closing(LlamaModel(path)) as model, closing(BareLoop(model, _settings(streams))) as loop:
+        return _run(loop, model.num_vocab, streams)
 
 
-def _measure(path: Path) -> Rates:
-    model = LlamaModel(path)
-    try:
-        loop = BareLoop(model, _settings())
-        try:
-            return _run(loop, model.num_vocab)
-        finally:
-            loop.close()
-    finally:
-        model.close()
-
-
-def _settings() -> ContextSettings:
+def _settings(streams: int) -> ContextSettings:
     threads = available_cpus()
     return ContextSettings(
-        num_cells=STREAMS * 512,
-        num_seqs=STREAMS,
+        num_cells=streams * STREAM_CELLS,
+        num_seqs=streams,
         unified=False,
         max_batch=512,
         micro_batch=512,
@@ -81,17 +54,17 @@ def _settings() -> ContextSettings:
     )
 
 
-def _run(loop: BareLoop, num_vocab: int) -> Rates:
+def _run(loop: BareLoop, num_vocab: int, streams: int) -> Rates:
     # Which tokens they are makes no difference to the time.
     tokens = [index % num_vocab for index in range(PROMPT)]
     loop.run([tokens[:STREAM_PROMPT]], 2)  # the first pass touches memory that nothing has touched yet
     prompt = loop.run([tokens], 1)
     single = loop.run([tokens[:STREAM_PROMPT]], TOKENS)
-    batch = loop.run([tokens[:STREAM_PROMPT]] * STREAMS, STREAM_TOKENS)
+    batch = loop.run([tokens[:STREAM_PROMPT]] * streams, STREAM_TOKENS)
     return Rates(
         prefill=PROMPT / _seconds(prompt[0], prompt[-1]),
         single=(TOKENS - 1) / _seconds(single[1], single[-1]),
-        batch=STREAMS * (STREAM_TOKENS - 1) / _seconds(batch[1], batch[-1]),
+        batch=streams * (STREAM_TOKENS - 1) / _seconds(batch[1], batch[-1]),
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
+from collections.abc import Callable
 from statistics import median
 
 logger = logging.getLogger("warmfn.threads")
@@ -39,13 +40,26 @@ GOVERNED_ROWS = 32
 their steps alike."""
 
 
+STEPS = ("single", "batched")
+"""Of one row, and of more."""
+
+
 class Threads:
     """The thread counts of one context, for steps of one row and of more, which llama.cpp counts apart. With
-    `governed` False they stay as they are: where a GPU computes, the CPU's threads have little to do."""
+    `governed` False they stay as they are: where a GPU computes, the CPU's threads have little to do.
+
+    `on_change` is told which of STEPS have another number of threads from now on.
+    """
 
     def __init__(self, single: int, batched: int, *, governed: bool, name: str) -> None:
+        self.on_change: Callable[[str], None] = lambda steps: None
         self._most = (single, batched)
         self._governors = (ThreadGovernor(single, name), ThreadGovernor(batched, name)) if governed else None
+
+    def settled(self, steps: str) -> int:
+        """The number that one of STEPS have at present, short trials of others aside. Any thread may ask."""
+        index = STEPS.index(steps)
+        return self._governors[index].settled if self._governors else self._most[index]
 
     def of(self, rows: int) -> int:
         """For the next step."""
@@ -54,20 +68,24 @@ class Threads:
 
     def observe(self, rows: int, seconds: float) -> None:
         if governor := self._governor(rows):
+            before = governor.settled
             governor.observe(rows, seconds)
+            if governor.settled != before:
+                self.on_change(STEPS[rows > 1])
 
     def _governor(self, rows: int) -> ThreadGovernor | None:
         return self._governors[rows > 1] if self._governors and rows <= GOVERNED_ROWS else None
 
 
 class ThreadGovernor:
-    """`threads` is what the next step should use, at most `most`. Only one thread at a time may call it."""
+    """`threads` is what the next step should use, at most `most`; `settled` is the same without trials. Only one thread
+    at a time may call it."""
 
     def __init__(self, most: int, name: str = "") -> None:
         self.threads = most
         self._name = name
         self._ladder = ladder(most)
-        self._settled = most
+        self.settled = most
         self._rows = 0
         self._recent: deque[float] = deque(maxlen=WINDOW)
         self._usual = math.inf
@@ -79,14 +97,14 @@ class ThreadGovernor:
         """A step of `rows` rows took `seconds` with `threads` threads."""
         if rows != self._rows:
             self._start_over(rows)
-        elif self.threads != self._settled:
+        elif self.threads != self.settled:
             self._observe_trial(seconds)
         else:
             self._observe_settled(seconds)
 
     def _start_over(self, rows: int) -> None:
         """Steps of another size do not compare with those before. The step itself may have been the change's victim."""
-        self._rows, self.threads = rows, self._settled
+        self._rows, self.threads = rows, self.settled
         self._recent.clear()
         self._trial.clear()
         self._usual = math.inf
@@ -105,7 +123,7 @@ class ThreadGovernor:
     def _begin_trial(self) -> None:
         """The nearest other number first; each trial in vain looks further."""
         self._computed = 0.0
-        place = self._ladder.index(self._settled)
+        place = self._ladder.index(self.settled)
         others = sorted(set(range(len(self._ladder))) - {place}, key=lambda other: abs(other - place))
         if others:
             self.threads = self._ladder[others[self._in_vain % len(others)]]
@@ -120,15 +138,15 @@ class ThreadGovernor:
             self._settle(now, tried)
         else:
             self._in_vain += 1
-        self.threads = self._settled
+        self.threads = self.settled
         self._trial.clear()
 
     def _settle(self, before: float, after: float) -> None:
         logger.info(
             "%s: %d threads instead of %d: a step of %d rows takes %.1f ms instead of %.1f",
-            *(self._name, self.threads, self._settled, self._rows, 1e3 * after, 1e3 * before),
+            *(self._name, self.threads, self.settled, self._rows, 1e3 * after, 1e3 * before),
         )
-        self._settled = self.threads
+        self.settled = self.threads
         self._recent.clear()
         self._usual = math.inf
         self._in_vain = 0

@@ -10,7 +10,7 @@ import os
 import re
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from core.config.model import ModelConfig
 from core.errors import StoreError
 from core.packs.fingerprint import Fingerprint, fingerprint
-from core.packs.pack_file import SUFFIX, PackHeader, read_header, read_pack, write_pack
+from core.packs.pack_file import SUFFIX, FileState, PackHeader, check_pack, read_header, read_pack, write_pack
 from core.store.disk import explained_disk_errors
 
 logger = logging.getLogger("warmfn.packs")
@@ -33,12 +33,13 @@ SERVED = "served"
 """The `source` of a pack that was made of prompts while serving; else it is a key of the YAML."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Pack:
-    """A pack that was good when the folder was looked through."""
+    """A pack whose header was good when the folder was looked through."""
 
     path: Path
     header: PackHeader
+    _checked: FileState | None = None
 
     def __str__(self) -> str:
         return str(self.path)
@@ -51,19 +52,46 @@ class Pack:
     def num_bytes(self) -> int:
         return self.path.stat().st_size
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether its cells have been found good, so that reading them takes no longer than it must."""
+        return self._checked is not None
+
+    def check(self) -> bool:
+        """Compare the cells with their SHA-256. False, and a warning, if the file is not what it was."""
+        try:
+            header, checked = check_pack(self.path)
+        except StoreError as error:
+            logger.warning("%s", error.message)
+            return False
+        self._checked = checked if self._is_same(header) else None
+        return self.is_ready
+
     def read(self) -> bytearray | None:
         """The cells; None, and a warning, if the file is not what it was."""
         try:
-            header, state = read_pack(self.path)
+            header, cells, state = read_pack(self.path, self._checked)
         except StoreError as error:
             logger.warning("%s", error.message)
             return None
+        if not self._is_same(header):
+            return None
+        self._checked = self._used(state)
+        return cells
+
+    def _used(self, state: FileState) -> FileState:
+        """The file's state with its use recorded, which a read-only folder does not keep."""
+        now = time.time_ns()
+        try:
+            os.utime(self.path, ns=(now, now))
+        except OSError:
+            return state
+        return replace(state, changed_ns=now)
+
+    def _is_same(self, header: PackHeader) -> bool:
         if header != self.header:
             logger.warning("%s: another pack was written in its place: restart the server to use it", self)
-            return None
-        with contextlib.suppress(OSError):  # a read-only folder keeps no record of use
-            os.utime(self.path)
-        return state
+        return header == self.header
 
 
 class PackFolder:
@@ -85,7 +113,7 @@ class PackFolder:
         known: dict[Fingerprint, bool] = {}
         for path in self._files():
             try:
-                header = read_pack(path)[0] if thoroughly else read_header(path)
+                header = check_pack(path)[0] if thoroughly else read_header(path)
             except StoreError as error:
                 faults.append(error.message)
                 continue

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from collections.abc import Sequence as List
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from core.config.problem import Problem
@@ -45,7 +46,7 @@ class Made:
 
 
 class Packs:
-    """What changes here or in `slots` does so on the engine's thread; only files are written by another."""
+    """What changes here or in `slots` does so on the engine's thread; another one writes and checks files."""
 
     def __init__(self, folder: PackFolder, engine: Engine, slots: Slots, keeper: Keeper, speed: Speed) -> None:
         self.folder = folder
@@ -57,15 +58,17 @@ class Packs:
         self._speed = speed
         self._coming: list[list[int]] = []
         self._writer = ThreadPoolExecutor(1, "packs")
+        self._is_closed = False
 
     def restore(self, found: Survey) -> None:
-        """Read back what there is room for; the rest follows when it is asked for."""
+        """Read back what there is room for; the rest is checked meanwhile and follows when it is asked for."""
         self.declared, self.problems = found.declared, found.problems
         for problem in found.problems:
             logger.warning("%s", problem)
         if found.packs:
             count = self._engine.call(lambda: self._slots.restore_all(found.packs)).result()
             logger.info("%d of %d packs in %s are restored", count, len(found.packs), self.folder.path)
+            self._writer.submit(self._check, [pack for pack in found.packs if not pack.is_ready])
 
     def make(self, source: str, tokens: list[int]) -> Made:
         """Compute and pack `tokens`, and read them back. Raises StoreError, DecodeFailed."""
@@ -95,6 +98,7 @@ class Packs:
         return deliver_and_watch
 
     def close(self) -> None:
+        self._is_closed = True
         self._writer.shutdown()
 
     def _consider(self, tokens: list[int]) -> None:
@@ -113,6 +117,14 @@ class Packs:
         else:
             self._coming.remove(tokens)
 
+    def _check(self, packs: List[Pack]) -> None:
+        """The writer's thread."""
+        for pack in packs:
+            if self._is_closed:
+                return
+            if not pack.check():
+                self._engine.call(partial(self._slots.drop, pack))
+
     def _write_served(self, tokens: list[int], state: bytearray) -> None:
         """The writer's thread."""
         seconds = self._speed.seconds(len(tokens), 0)
@@ -123,6 +135,7 @@ class Packs:
             logger.warning("no pack is made of %d tokens: %s", len(tokens), error.message)
         else:
             logger.info("%s: %d tokens that prompts have begun with more than once", pack, len(tokens))
+            pack.check()
             self._engine.call(lambda: self._add(pack))
 
     def _add(self, pack: Pack) -> None:

@@ -104,7 +104,9 @@ def plan_limits(config: ModelConfig, model: LlamaModel, memory: int | None) -> L
 def plan_cache(
     config: ModelConfig, model: LlamaModel, context_size: int, max_batch: int, memory: int | None
 ) -> KvLayout:
-    """A cache for each slot is the rule on a CPU: in a shared pool every token attends past the cells of all others,
+    """The KV cache as the YAML wants it, or where that says nothing, as it fits into half of the memory.
+
+    A cache for each slot is the rule on a CPU: in a shared pool every token attends past the cells of all others,
     which at 8 x 600 tokens doubles the time of a step. One pool is for a GPU, where masked cells are skipped, for
     contexts that fit only when not all are long, and for whoever says `kv: unified`."""
     if config.kv == "split" and config.kv_tokens:

@@ -24,6 +24,7 @@ from core.engine.step_cost import StepCost
 from core.engine.text import TextStream
 from core.errors import ContextLengthExceeded, InvalidRequest, ModelUnusable, QueueFull
 from core.limits import MeasuredLimits
+from core.llama.threads import Threads
 from core.packs.folder import PackFolder
 from core.packs.survey import Survey, survey
 from core.prompt.lint.subject import Vocabulary
@@ -62,6 +63,8 @@ class TextModel(Vocabulary, Protocol):
 
 
 class ContextOwner(Decoder, Keeper, Protocol):
+    @property
+    def threads(self) -> Threads: ...
     def free(self) -> None: ...
 
 
@@ -111,6 +114,10 @@ class TextRunner:
         )
         self.packs = Packs(folder, self.engine, slots, context, self.speed) if folder else None
         self.engine.start()
+
+    @property
+    def threads(self) -> Threads:
+        return self._context.threads
 
     @property
     def is_idle(self) -> bool:

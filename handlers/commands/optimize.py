@@ -40,7 +40,8 @@ def add_command(commands: Commands) -> None:
         "optimize",
         help="make and measure a model's CPU-fast form",
         description="Make a text model's GGUF in another quantization and measure both on this host: tokens per "
-        "second, and what the change costs in quality. The original is kept.",
+        "second, and what the change costs in quality. This is to serve a faster form: it is kept beside the original. "
+        "To only look at more types, with memory and a report, there is `warmfn bench quants MODEL`.",
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -37,6 +37,7 @@ class Saved:
 
     tokens: list[int]
     state: bytearray
+    is_ready = True
 
     def read(self) -> bytearray:
         return self.state

@@ -13,7 +13,8 @@ LEFT, RIGHT = 46.0, WIDTH - 14.0
 TOP, BOTTOM = 26.0, 212.0
 HEIGHT = 252.0
 TICK_ROOM = 26.0
-"""Between two ticks of the horizontal axis, in pixels, so that their labels do not touch."""
+TICK_AIR = 4.0
+"""Pixels between two ticks of the horizontal axis, at least, and between their labels."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ def x_ticks(scale: Scale, data: Sequence[float] = ()) -> list[XTick]:
     """At the data itself where that is few and far between, else at round numbers."""
     places = sorted({scale(x) for x in data})
     apart = min((b - a for a, b in pairwise(places)), default=0.0)
-    chosen = sorted(set(data)) if len(places) > 1 and apart >= TICK_ROOM else scale.ticks(5)
+    room = max([TICK_ROOM, *(width_of(tick_label(x)) + TICK_AIR for x in data)])
+    chosen = sorted(set(data)) if len(places) > 1 and apart >= room else scale.ticks(5)
     return [XTick(scale(value), tick_label(value)) for value in chosen]
 
 

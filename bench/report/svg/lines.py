@@ -8,11 +8,13 @@ from typing import Literal
 
 from bench.report.figures import LinePlot, Series, Values
 from bench.report.svg.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, name_ticks, x_axis, x_ticks, y_axis
-from bench.report.svg.elements import Drawing, Entry, colour, element, line, mark, svg, words
+from bench.report.svg.elements import WIDTH, Drawing, Entry, colour, element, line, mark, svg, width_of, words
 from bench.report.svg.scale import Scale, fitted, tick_label
 
 MAX_MARKS = 16
 """Of a line; with more points it is drawn without, and so is a prediction, which was measured nowhere."""
+LABEL_AIR = 6.0
+"""Pixels between a point and its label."""
 DODGE = 9.0
 """Pixels between the points of two series at one name."""
 
@@ -71,7 +73,13 @@ def _series(plot: LinePlot, series: Series, place: int, x: Scale, y: Scale, shif
                 yield from _whisker(series, i, point[0], y, faded)
                 yield mark(*point, place, f"mark {faded}", _tip(plot, series, i))
                 if series.labels:
-                    yield words(series.labels[i], point[0] + 6, point[1] - 6)
+                    yield _label(series.labels[i], *point)
+
+
+def _label(text: str, x: float, y: float) -> str:
+    """To the right of its point, or to the left where the frame would cut it."""
+    fits = x + LABEL_AIR + width_of(text) <= WIDTH
+    return words(text, x + LABEL_AIR if fits else x - LABEL_AIR, y - LABEL_AIR, "start" if fits else "end")
 
 
 Point = tuple[float, float]
