@@ -257,10 +257,10 @@ def test_import_times_are_of_the_packages_own_modules(tmp_path: Path) -> None:
     assert read_imports(tmp_path / "log", "m", "ours") is None
 
 
-def test_an_opponent_is_not_asked_to_embed(tmp_path: Path) -> None:
+def test_what_cannot_be_started_is_told_beforehand(tmp_path: Path) -> None:
     (tmp_path / "m.gguf").write_bytes(b"GGUF" + bytes(60))
     (tmp_path / "m.yaml").write_text("embeddings: true\nparameters: {model: m.gguf}\n")
-    with pytest.raises(BenchError, match="m embeds, and llama-server is not asked to"):
+    with pytest.raises(BenchError, match=r"m\.yaml: set context_size and slots"):
         list(make_variants(tmp_path, ["m"], ["llama-server"], ["warm"], [20]))
     with pytest.raises(BenchError, match="no model 'other'"):
         list(make_variants(tmp_path, ["other"], ["ours"], ["warm"], [20]))

@@ -10,8 +10,6 @@ from typing import Any
 from bench.cold.first_request import FirstRequest, first_requests
 from bench.cold.result import PageCache
 from bench.deployment import read_config, read_deployment
-from bench.errors import BenchError
-from bench.scenario import TEXT_ONLY_KINDS
 from bench.target_spec import TargetSpec
 from bench.targets.make import program_of
 from bench.targets.programs import ServerProgram, without_end
@@ -60,9 +58,7 @@ def make_variants(
 
 
 def _server(config: ModelConfig, kind: str) -> Server:
-    backend = check_weights(config)
-    if kind in TEXT_ONLY_KINDS and backend != "llama-text":
-        raise BenchError(f"{config.name} embeds, and {kind} is not asked to: leave out one of them")
+    check_weights(config)
     spec = TargetSpec.model_validate({"name": kind, "kind": kind})
     is_ours = kind == "ours"
     deployment = None if is_ours else read_deployment(config.root, config.name)
