@@ -163,7 +163,7 @@ def test_a_cancelled_stream_leaves_no_draft_behind() -> None:
 
 def test_nothing_is_drafted_while_somebody_waits_for_a_prompt() -> None:
     decoder = open_decoder()
-    engine = Engine(decoder, drafting(decoder, prefill_rate=16))
+    engine = Engine(decoder, drafting(decoder, prefill_rate=8))
     seq, _ = speaker(1, 60)
     engine.submit(seq)
     while seq.num_drafted == 0:

@@ -15,9 +15,9 @@ FAST, SLOW = 1600.0, 12.0
     ("rate", "num_streams", "budget"),
     [
         (FAST, 0, 1024),  # the batch is full before a second is over
-        (FAST, 4, 400),
+        (FAST, 4, 800),
         (800.0, 0, 800),
-        (800.0, 1, 200),
+        (800.0, 1, 400),
         (FAST * 100, 4, 1020),
         (SLOW, 0, MIN_CHUNK),
         (SLOW, 4, MIN_CHUNK),

@@ -42,7 +42,7 @@ def test_sequences_run_together_give_what_each_gives_alone(unified: bool, min_co
 
 def test_running_streams_come_first_and_prompts_get_bounded_chunks_beside_them() -> None:
     decoder = FakeDecoder(max_batch=16)
-    scheduler = make_scheduler(decoder, prefill_rate=16)
+    scheduler = make_scheduler(decoder, prefill_rate=8)
     stream, _ = sequence(range(3), 8)
     scheduler.add(stream)
     step(scheduler, decoder)

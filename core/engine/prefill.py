@@ -10,14 +10,16 @@ from collections.abc import Callable
 from collections.abc import Sequence as List
 from dataclasses import dataclass
 
-MAX_STALL = 0.25
-"""Seconds by which prompts may delay the tokens of running streams."""
+MAX_STALL = 0.5
+"""Seconds by which prompts may delay the tokens of running streams. Half of it cost 3 % of all tokens/s with 8 clients
+and 5 % with 32 (SmolLM2, 2 cores), since more steps then compute few streams each."""
 
 MAX_STEP = 1.0
 """Seconds of a batch that nobody reads from."""
 
 MIN_CHUNK = 64
-"""Prompt tokens that a batch may hold in any case, and while no speed is known; fewer read the weights too often."""
+"""Prompt tokens that a batch may hold in any case, and while no speed is known. Chunks of 64 reach 92 % of the speed of
+larger ones, of 32 about 80 % (SmolLM2 Q4_1, Qwen2.5 0.5B Q4_K_M)."""
 
 
 @dataclass(frozen=True)
