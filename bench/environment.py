@@ -54,10 +54,20 @@ def read_environment() -> Environment:
         kernel=platform.release(),
         python=platform.python_version(),
         libs={name: _version(name) for name in LIBRARIES},
-        llama_cpp_features={package: _answer_of([sys.executable, "-c", code]) for package, code in FEATURES.items()},
+        llama_cpp_features=_features(),
         openmp={key: value for key, value in os.environ.items() if key.startswith(("OMP_", "GOMP_"))},
         service_git=_git_commit(),
     )
+
+
+def _features() -> dict[str, str | None]:
+    """Of each copy of llama.cpp that may be measured. A program that LLAMA_SERVER names stands in for xllamacpp, and
+    tells its version only."""
+    known = {package: _answer_of([sys.executable, "-c", code]) for package, code in FEATURES.items()}
+    if (program := os.environ.get("LLAMA_SERVER")) and shutil.which(program):
+        del known["xllamacpp"]
+        known["llama-server"] = (_answer_of([program, "--version"], stderr=subprocess.STDOUT) or "").replace("\n", ", ")
+    return known
 
 
 def _proc_field(file: str, key: str) -> str | None:
@@ -93,6 +103,6 @@ def _git_commit() -> str | None:
     return _answer_of(["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"])
 
 
-def _answer_of(command: list[str]) -> str | None:
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+def _answer_of(command: list[str], *, stderr: int = subprocess.PIPE) -> str | None:
+    answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=stderr, text=True, check=False)
     return answer.stdout.strip() or None

@@ -16,6 +16,7 @@ from bench.load.arrivals import round_arrivals
 from bench.load.curves import curves
 from bench.load.findings import GoodputFound
 from bench.load.goodput import GoodputSearch, attainment
+from bench.neighbours import busy_neighbours
 from bench.requests_file import append_requests
 from bench.result import Result, ScenarioText
 from bench.sample import Readings, Sample
@@ -101,7 +102,9 @@ class Run:
         before = self._read(target)
         try:
             count = len(sample.arrivals) or stage.num_requests
-            await target.measure(self._prompts(target, stage, f"round {number}", count), sample)
+            prompts = self._prompts(target, stage, f"round {number}", count)
+            async with busy_neighbours(stage.neighbours):
+                await target.measure(prompts, sample)
             sample.host = self._read(target).use_since(before)
         finally:
             append_requests(self._out, sample.records)

@@ -55,13 +55,13 @@ class Sweep(LoadSpec):
         return tuple(self._open(rate) for rate in self.rate or ())
 
     def _closed(self, clients: int) -> Closed:
-        common = self.model_dump(include={"prompts", "drain", "duration", "requests"})
+        common = self.model_dump(include={"prompts", "drain", "neighbours", "duration", "requests"})
         return Closed.model_validate(common | {"name": f"{self.name}-c{clients}", "concurrency": clients})
 
     def _open(self, rate: float) -> Poisson | Constant:
         kind = Poisson if self.arrivals == "poisson" else Constant
         return kind.model_validate(
-            self.model_dump(include={"prompts", "drain", "duration", "requests", "max_in_flight"})
+            self.model_dump(include={"prompts", "drain", "neighbours", "duration", "requests", "max_in_flight"})
             | {"name": f"{self.name}-r{rate:g}", "kind": self.arrivals, "rate": rate}
         )
 

@@ -30,6 +30,9 @@ class LoadSpec(Strict):
     name: str = Field(min_length=1)
     prompts: Prompts
     drain: Seconds = Field(default=900, description="what still runs so long after the last request began is cut off")
+    neighbours: int = Field(
+        default=0, ge=0, le=256, description="processes that each keep a core of this host busy while it is measured"
+    )
 
     @property
     @abstractmethod
@@ -39,7 +42,13 @@ class LoadSpec(Strict):
     @property
     @abstractmethod
     def words(self) -> str:
-        """The load in a few words."""
+        """Who asks, how often."""
+
+    @property
+    def whole_words(self) -> str:
+        """The same and what else the host has to do."""
+        busy = {0: "", 1: ", beside a busy process"}.get(self.neighbours, f", beside {self.neighbours} busy processes")
+        return f"{self.words}{busy}"
 
 
 class Stage(LoadSpec):

@@ -27,7 +27,7 @@ def doubts(
     return [
         *_of_rounds(samples, rounds),
         *doubts_of_requests([record for sample in samples for record in sample.records], cache),
-        *doubts_of_machine([sample.host for sample in samples if sample.host]),
+        *doubts_of_machine([sample.host for sample in samples if sample.host], samples[0].stage.neighbours),
         *doubts_of_precision(metrics, calibration),
         *doubts_of_lag(metrics, calibration),
         *doubts_of_spread(spreads),

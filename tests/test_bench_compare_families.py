@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bench.calibrate.calibration import Calibration, ScriptCheck
+from bench.cold.result import ColdPart
 from bench.compare import checks, families
 from bench.compare.changes import Change, by_shares, by_value, difference
 from bench.compare.checks import held_against, judged, missing
@@ -25,11 +26,14 @@ from bench.cost.prices import Price
 from bench.cost.request_use import from_rates
 from bench.cost.result import CostPart
 from bench.cost.worker import Worker
+from bench.quants.result import QuantForm, QuantsPart
 from bench.report.markdown import markdown
 from bench.result import Result
 from bench.session import Session
 from bench.stats import wilson
+from core.llama.measures import Quality, Rates
 from handlers.cli import main
+from tests.test_bench_cold import series, start
 from tests.test_bench_compare import side as side_of_stages
 
 EMPTY = Session("context", "known").result(complete=True)
@@ -267,6 +271,36 @@ def test_failed_requests_of_a_stage_are_a_share() -> None:
     found = judged(a, side(broken), ("one", "ours"), FAMILIES["failed"])
     assert isinstance(found, Change)
     assert (found.verdict, found.a, found.b) == ("worse", 0, 30 / 40)
+
+
+def test_cold_starts_are_compared_kind_by_kind() -> None:
+    def starts(*times: float) -> Side:
+        kinds = [series(*(start(first_ms=time) for time in times)), series(start(), page_cache="cold")]
+        return with_part(cold=ColdPart(rounds=len(times), series=kinds, imports=[]))
+
+    a, b = starts(300, 301, 302, 303, 304), starts(600, 601, 602, 603, 604)
+    family = FAMILIES["cold.first_ms"]
+    assert set(family.read(a.runs[0].result)) == {
+        ("m", "ours", "warm page cache", "20 tokens"),
+        ("m", "ours", "cold page cache", "20 tokens"),
+    }
+    assert judged(a, b, ("m", "ours", "warm page cache", "20 tokens"), family).verdict == "worse"
+
+
+def test_quantizations_are_compared_form_by_form() -> None:
+    def forms(divergence: float, single: float) -> Side:
+        quality = Quality(100, 20.0, 1.0, 19.0, 1.0, 0.05, 0.01, divergence, 0.001, 0.9)
+        rounds = [Rates(900.0, single + number, 300.0) for number in range(5)]
+        form = QuantForm(quant="Q4_0", file_bytes=1, weight_bytes=1, mixture={}, fast_share=None, rounds=rounds)
+        original = form.model_copy(update={"quant": "F16", "rounds": []})
+        forms = [original, form.model_copy(update={"quality": quality})]
+        return with_part(quants=QuantsPart.model_construct(forms=forms))
+
+    a, b = forms(0.1, 100), forms(0.2, 150)
+    assert judged(a, b, ("Q4_0",), FAMILIES["quants.divergence"]).verdict == "worse"
+    assert judged(a, b, ("Q4_0",), FAMILIES["quants.decode_tok_s"]).verdict == "better"
+    assert FAMILIES["quants.decode_tok_s"].read(a.runs[0].result)["F16",] is None
+    assert list(missing(a, b, "fail")) == []
 
 
 def test_the_command_compares_what_both_results_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -181,6 +181,14 @@ def test_markdown_draws_what_mermaid_can_and_lists_the_rest() -> None:
     assert "<details><summary>more</summary>\n\nw\n\n</details>" in text
 
 
+def test_names_and_values_of_a_drawing_belong_together() -> None:
+    line = Series("a", (2.0, 0.0, 1.0), (30.0, 10.0, 20.0))
+    plot = LinePlot("t", "c", "stage", "tok/s", (line,), x_names=("first", "second", "third"))
+    text = markdown(Report("t", (), (Section("s", (plot,)),)))
+    assert '  x-axis "stage" ["first", "second", "third"]\n' in text
+    assert "  line [10, 20, 30]\n" in text
+
+
 def test_a_tail_that_its_samples_do_not_support_is_not_listed() -> None:
     (row,) = as_table(Ecdf("t", "c", "ms", {"a": tuple(map(float, range(1, 51)))})).rows
     assert row == ("a", "50", "5.9", "13.2", "25.5", "37.8", "45.1", "n/a", "n/a")

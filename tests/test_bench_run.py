@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from bench.errors import BenchError
+from bench.neighbours import busy_neighbours
 from bench.report.contents import report_of
 from bench.report.markdown import markdown
 from bench.report.terminal import print_report
@@ -134,6 +136,16 @@ def test_a_stopped_child_is_gone(tmp_path: Path) -> None:
 
     with pytest.raises(BenchError, match="echo ended"):
         asyncio.run(start()).check_alive()
+
+
+def test_neighbours_compute_until_the_block_ends() -> None:
+    async def beside() -> None:
+        async with busy_neighbours(2):
+            await asyncio.sleep(0.2)
+
+    before = os.times().children_user
+    asyncio.run(beside())
+    assert os.times().children_user > before, "only children that have ended count"
 
 
 def test_who_is_cancelled_while_a_child_ends_waits_for_that(tmp_path: Path) -> None:

@@ -127,6 +127,16 @@ def test_each_trap_raises_its_own_doubt(changes: dict[str, Any], code: str) -> N
     assert codes(sample(**changes)) == [code]
 
 
+def test_neighbours_that_a_stage_asked_for_are_no_doubt() -> None:
+    stage = STAGE.model_copy(update={"neighbours": 1})
+    scenario = SCENARIO.model_copy(update={"load": (stage,)})
+    for used, found in ((1.0, []), (1.4, ["neighbours"])):
+        busy = sample(host=HostUse(0.1, 1.0, 0.0, used, 0.0))
+        busy.stage = stage
+        (summary,) = summarise([busy], scenario)
+        assert [flag.code for flag in summary.validity] == found
+
+
 def test_a_prompt_that_was_meant_warm_and_was_computed_raises_a_doubt() -> None:
     assert codes(sample(cached=35), cache="warm") == []
     assert codes(sample(), cache="warm") == codes(sample(cached=None), cache="warm") == ["not_cached"]

@@ -25,6 +25,7 @@ from bench.cost.make import HOUR, usd_per_request
 from bench.cost.result import CostPart
 from bench.cost.worker import Worker
 from bench.errors import BenchError
+from bench.quants.result import QuantForm
 from bench.result import Result, StageResult
 
 PER_HOUR = (1, 10, 100, 1000)
@@ -148,6 +149,25 @@ def _client_faults(result: Result) -> Mapping[Place, float | None]:
     return {WHOLE: len(result.calibration.faults)} if result.calibration else {}
 
 
+def _first_answers(result: Result) -> Mapping[Place, Sequence[float] | None]:
+    """Of each kind of cold start."""
+    series = result.cold.series if result.cold else ()
+    return {
+        (one.model, one.target, f"{one.page_cache} page cache", one.prompt): [start.first_ms for start in one.starts]
+        for one in series
+    }
+
+
+def _of_forms(number: Callable[[QuantForm], float | None]) -> Callable[[Result], Mapping[Place, float | None]]:
+    return lambda result: {(form.quant,): number(form) for form in result.quants.forms} if result.quants else {}
+
+
+def _decode_rates(result: Result) -> Mapping[Place, Sequence[float] | None]:
+    """Of one sequence, in each quantization."""
+    forms = result.quants.forms if result.quants else ()
+    return {(form.quant,): [one.single for one in form.rounds] or None for form in forms}
+
+
 TOLERANCES: dict[LimitName, float] = {"memory": 0.05, "latency": 0.1}
 """Of limits that are measured; the others are lengths that were read or chosen to be tried."""
 
@@ -162,6 +182,15 @@ ALL: tuple[Family, ...] = (
     Counted("failed", "lower", 0.01, _of_stages(_failed)),
     Counted("refused", "lower", 0.01, _of_stages(_refused)),
     Counted("good", "higher", 0.05, _of_stages(_good)),
+    Repeated("cold.first_ms", "lower", _first_answers),
+    Repeated("quants.decode_tok_s", "higher", _decode_rates),
+    Stated(
+        "quants.perplexity", "lower", 0.01, _of_forms(lambda form: form.quality.perplexity if form.quality else None)
+    ),
+    Stated(
+        "quants.divergence", "lower", 0.02, _of_forms(lambda form: form.quality.divergence if form.quality else None)
+    ),
+    Stated("memory.form_bytes", "lower", 0.05, _of_forms(lambda form: form.peak_bytes)),
     Stated("calibration.error_ms", "lower", 0.5, _client_errors),
     Stated("calibration.faults", "lower", 0.0, _client_faults),
 )

@@ -25,13 +25,13 @@ CORES: tuple[tuple[str, float, str, Callable[[HostUse], float | None]], ...] = (
 )
 
 
-def doubts_of_machine(uses: Sequence[HostUse]) -> Iterator[Flag]:
-    """One for each round."""
+def doubts_of_machine(uses: Sequence[HostUse], neighbours: int = 0) -> Iterator[Flag]:
+    """One for each round. As many cores were to be held by neighbours."""
     for code, limit, words, cores in CORES:
         used = _most(cores(use) for use in uses)
         if used > limit:
             yield Flag(code=code, severity="suspect", text=f"{words} used {used:.2f} cores in one round")
-    yield from _busy_neighbours(uses)
+    yield from _busy_neighbours(uses, neighbours)
     throttled = _most(use.throttled for use in uses)
     if throttled > THROTTLED_SHARE:
         text = f"the cgroup's CPU quota was used up for {throttled:.0%} of a round"
@@ -42,11 +42,11 @@ def doubts_of_machine(uses: Sequence[HostUse]) -> Iterator[Flag]:
         yield Flag(code="clock", severity="suspect", text=text)
 
 
-def _busy_neighbours(uses: Sequence[HostUse]) -> Iterator[Flag]:
+def _busy_neighbours(uses: Sequence[HostUse], wanted: int) -> Iterator[Flag]:
     """Where a target computes here, whoever holds a core slows it down. One that is elsewhere leaves only the client to
     be slowed down, to which some core is enough."""
     used, most = max(((use.neighbours or 0.0, _most_allowed(use)) for use in uses), default=(0.0, 0.0))
-    if used > most:
+    if used > most + wanted:
         text = f"other processes of this host, neither the bench nor its targets, used {used:.2f} cores in one round"
         yield Flag(code="neighbours", severity="suspect", text=text)
 

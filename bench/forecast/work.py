@@ -69,7 +69,7 @@ def _of_entry(scenario: Scenario, entry: AnyLoad, number: int) -> Iterator[Work]
     if isinstance(entry, Search):
         yield _search(scenario, entry, number)
     for stage in stages_of([entry]):
-        warm_up, words = scenario.measure.warm_up_of(stage), f"{stage.words}, {stage.prompts.words}"
+        warm_up, words = scenario.measure.warm_up_of(stage), f"{stage.whole_words}, {stage.prompts.words}"
         first = _batch(scenario, warm_up, warm_up.requests) if warm_up else None
         if isinstance(stage, Closed):
             asked = _batch(scenario, stage, stage.requests)
@@ -93,7 +93,7 @@ def _search(scenario: Scenario, entry: Search, number: int) -> Work:
         arriving_s = probes * entry.duration
     warm_up = scenario.measure.warm_up_of(fullest)
     first = _batch(scenario, warm_up, probes * warm_up.requests) if warm_up else None
-    words = f"{entry.words} in at most {probes} probes, {entry.prompts.words}"
+    words = f"{entry.whole_words} in at most {probes} probes, {entry.prompts.words}"
     return Work(entry.name, words, first, _batch(scenario, fullest, most), arriving_s, at_most=True)
 
 

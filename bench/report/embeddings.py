@@ -30,7 +30,7 @@ def sections(result: Result) -> Iterator[Section]:
 
 def _title(load: AnyLoad) -> str:
     texts = f"{load.prompts.batch} text{'s' if load.prompts.batch > 1 else ''}"
-    return f"{load.name}: {load.words}, {texts} of {load.prompts.length} in a request"
+    return f"{load.name}: {load.whole_words}, {texts} of {load.prompts.length} in a request"
 
 
 def _row(stage: StageResult) -> tuple[str, ...]:

@@ -33,14 +33,17 @@ def chart(plot: LinePlot) -> Iterator[str]:
     if len(plot.series) > 1:
         yield " · ".join(f"{sign} {s.name}" for (sign, _), s in zip(PALETTE, plot.series, strict=False)) + "\n"
     colours = ", ".join(code for _, code in PALETTE[: len(plot.series)])
-    names = plot.x_names or tuple(map(tick_label, plot.series[0].x))
+    x = plot.series[0].x
+    order = sorted(range(len(x)), key=x.__getitem__)
+    names = [plot.x_names[int(x[i])] if plot.x_names else tick_label(x[i]) for i in order]
     top = max(value for series in plot.series for value in series.y if value is not None)
     yield "```mermaid"
     yield f'---\nconfig:\n  themeVariables:\n    xyChart:\n      plotColorPalette: "{colours}"\n---'
     yield "xychart-beta"
     yield f"  x-axis {_quoted(plot.x_label)} [{', '.join(map(_quoted, names))}]"
     yield f"  y-axis {_quoted(plot.y_label)} 0 --> {top * 1.1:.4g}"
-    yield from (f"  line [{', '.join(f'{value:.4g}' for value in series.y)}]" for series in plot.series)
+    for series in plot.series:
+        yield f"  line [{', '.join(f'{series.y[i]:.4g}' for i in order)}]"
     yield "```"
 
 

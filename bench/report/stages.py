@@ -70,7 +70,7 @@ def _title(stage: StageResult) -> str:
     load = stage.load
     if load is None:
         return stage.stage
-    return f"{load.name}: {load.words}, {load.prompts.words}"
+    return f"{load.name}: {load.whole_words}, {load.prompts.words}"
 
 
 def _row(stage: StageResult) -> tuple[str, ...]:
