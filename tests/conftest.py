@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,11 @@ def copy_examples(folder: Path) -> None:
     """Put into `folder` what is committed in models/, without the weights that may lie beside it."""
     for file in (*MODELS.glob("*.yaml"), *MODELS.glob("*.tmpl")):
         shutil.copy(file, folder)
+
+
+def pytest_configure() -> None:
+    """What a shell starts in the background has SIGINT ignored, and so have its children: no Ctrl-C would end them."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure() -> None:
