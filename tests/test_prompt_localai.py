@@ -12,7 +12,7 @@ import pytest
 from core.config.model import ModelConfig
 from core.config.templates import TemplateKind, TemplateSource
 from core.errors import ModelUnusable
-from core.prompt.localai import build_prompt
+from core.prompt.localai import LocalAIPrompts
 
 CASES_FILE = Path(__file__).parents[2] / "shared/localai/conversations.jsonl"
 
@@ -30,36 +30,38 @@ def user(content: Any) -> dict[str, Any]:
 def test_without_templates_messages_are_joined_behind_their_roles_prefixes() -> None:
     roles = {"user": "USER:", "system": "SYSTEM:"}
     messages = [{"role": "system", "content": "Be brief."}, user("Hi"), {"role": "assistant", "content": "Hello"}]
-    assert build_prompt(config(roles=roles), messages) == "SYSTEM:Be brief.\nUSER:Hi\nHello"
+    assert LocalAIPrompts(config(roles=roles)).chat(messages) == "SYSTEM:Be brief.\nUSER:Hi\nHello"
 
 
 def test_the_chat_template_wraps_the_joined_messages() -> None:
     chat = "{{.SystemPrompt}}|{{.Input}}|"
-    assert build_prompt(config({"chat": chat}, system_prompt="S"), [user("a"), user("b")]) == "S|a\nb|"
+    assert LocalAIPrompts(config({"chat": chat}, system_prompt="S")).chat([user("a"), user("b")]) == "S|a\nb|"
 
 
 def test_messages_may_be_joined_by_nothing() -> None:
     template = {"join_chat_messages_by_character": ""}
-    assert build_prompt(config(template=template), [user("a"), user("b")]) == "ab"
+    assert LocalAIPrompts(config(template=template)).chat([user("a"), user("b")]) == "ab"
 
 
 def test_each_message_goes_through_its_template() -> None:
     message = "<{{.RoleName}} {{.Role}}{{.MessageIndex}}{{if .LastMessage}} last{{end}}>{{.Content}}"
-    built = build_prompt(config({"chat_message": message}, roles={"user": "U"}), [user("a"), user("b")])
+    built = LocalAIPrompts(config({"chat_message": message}, roles={"user": "U"})).chat([user("a"), user("b")])
     assert built == "<user U0>a\n<user U1 last>b"
 
 
 def test_a_message_for_which_the_template_prints_nothing_is_dropped() -> None:
     message = '{{if eq .RoleName "user"}}{{.Content}}{{end}}'
-    built = build_prompt(config({"chat_message": message}), [user("a"), {"role": "tool", "content": "x"}, user("b")])
+    built = LocalAIPrompts(config({"chat_message": message})).chat(
+        [user("a"), {"role": "tool", "content": "x"}, user("b")]
+    )
     assert built == "a\nb"
 
 
 def test_a_plain_system_message_suppresses_the_configs_own() -> None:
     chat = "{{if not .SuppressSystemPrompt}}{{.SystemPrompt}} {{end}}{{.Input}}"
     own = config({"chat": chat}, system_prompt="own")
-    assert build_prompt(own, [user("a")]) == "own a"
-    assert build_prompt(own, [{"role": "system", "content": "theirs"}, user("a")]) == "theirs\na"
+    assert LocalAIPrompts(own).chat([user("a")]) == "own a"
+    assert LocalAIPrompts(own).chat([{"role": "system", "content": "theirs"}, user("a")]) == "theirs\na"
 
 
 def test_an_assistants_call_is_written_as_gos_json() -> None:
@@ -67,14 +69,14 @@ def test_an_assistants_call_is_written_as_gos_json() -> None:
     messages = [{"role": "assistant", "content": None, "function_call": call}]
     roles = {"assistant": "A:", "assistant_function_call": "CALL:"}
     written = '{"arguments":"{\\"a\\":\\"\\u003c\\u0026\\u003e\\"}","name":"f"}'
-    assert build_prompt(config(roles=roles), messages) == f"CALL: {written}"
+    assert LocalAIPrompts(config(roles=roles)).chat(messages) == f"CALL: {written}"
 
 
 def test_functions_are_shown_by_the_template_for_functions() -> None:
     templates = {"function": "{{range .Functions}}{{.Name}} {{end}}{{.Input}}", "chat": "{{.Input}}"}
     functions = [{"name": "f", "description": "", "parameters": {}}]
-    assert build_prompt(config(templates), [user("a")], functions, use_functions=True) == "f a"
-    assert build_prompt(config(templates), [user("a")], functions) == "a"
+    assert LocalAIPrompts(config(templates)).chat([user("a")], functions, use_functions=True) == "f a"
+    assert LocalAIPrompts(config(templates)).chat([user("a")], functions) == "a"
 
 
 def test_media_get_placeholders_numbered_through_the_conversation() -> None:
@@ -82,8 +84,8 @@ def test_media_get_placeholders_numbered_through_the_conversation() -> None:
     text = {"type": "text", "text": "what?"}
     media = "{{range .Images}}[img-{{.ID}}]{{end}}{{.Text}}"
     messages = [user([image, text]), user([text, image, image])]
-    assert build_prompt(config({"multimodal": media}), messages) == "[img-0]what?\n[img-1][img-2]what?"
-    assert build_prompt(config(), messages) == "<__media__>what?\n<__media__><__media__>what?"
+    assert LocalAIPrompts(config({"multimodal": media})).chat(messages) == "[img-0]what?\n[img-1][img-2]what?"
+    assert LocalAIPrompts(config()).chat(messages) == "<__media__>what?\n<__media__><__media__>what?"
 
 
 BROKEN = {
@@ -97,14 +99,14 @@ BROKEN = {
 def test_a_template_that_cannot_be_used_is_an_error_that_names_it(source: TemplateSource) -> None:
     broken = config().model_copy(update={"templates": {"chat": source}})
     with pytest.raises(ModelUnusable) as error:
-        build_prompt(broken, [user("hi")])
+        LocalAIPrompts(broken).chat([user("hi")])
     assert source.origin in error.value.message
 
 
 def test_strict_goes_on_without_a_template_that_fails_as_localai_does() -> None:
     def strict(kind: str) -> str:
         sources = {"templates": {"chat": BROKEN[kind]}, "compat": "strict"}
-        return build_prompt(config().model_copy(update=sources), [user("hi")])
+        return LocalAIPrompts(config().model_copy(update=sources)).chat([user("hi")])
 
     assert strict("does not parse") == "hi"
     assert strict("has no such field") == "hi"
@@ -139,4 +141,4 @@ def _built(case: Mapping[str, Any], **values: Any) -> str:
         settings, roles=settings["roles"], system_prompt=settings["system_prompt"], template=template, **values
     )
     flags = {"use_functions": case["use_functions"], "grammar_set": case["grammar_set"]}
-    return build_prompt(made, case["messages"], case["functions"], **flags)
+    return LocalAIPrompts(made).chat(case["messages"], case["functions"], **flags)

@@ -97,10 +97,6 @@ def _limits(weights: Path) -> MeasuredLimits | None:
 def _roofline(deployment: Deployment, peaks: Peaks) -> Rates:
     header = read_header(Path(deployment.weights))
     sizes = [2**power for power in range(deployment.slots.bit_length())]
-
-    def step_s(batch: int, depth: int) -> float:
-        return step_bytes(header, batch=batch, depth=depth) / peaks.read_bytes_s
-
     return Rates(
         [Prefill(length=length, tok_s=length * peaks.flops_s / prompt_flops(header, length)) for length in LENGTHS],
         [

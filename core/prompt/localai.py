@@ -20,18 +20,6 @@ Message = Mapping[str, Any]
 """OpenAI's: role, content (text or parts), and where they apply name, tool_calls, function_call."""
 
 
-def build_prompt(
-    config: ModelConfig,
-    messages: Sequence[Message],
-    functions: Sequence[Mapping[str, Any]] | None = None,
-    *,
-    use_functions: bool = False,
-    grammar_set: bool = False,
-) -> str:
-    """The prompt of one conversation; see `LocalAIPrompts.chat`."""
-    return LocalAIPrompts(config).chat(messages, functions, use_functions=use_functions, grammar_set=grammar_set)
-
-
 class LocalAIPrompts:
     """A config's Go templates, roles and system prompt. Thread-safe. Every method raises ModelUnusable, naming the
     template and its line, where one cannot be used."""
