@@ -24,6 +24,7 @@ from core.llama.model import LlamaModel
 from core.llama.rope import AS_TRAINED, Rope
 from core.llama.sampler import Sampler
 from core.llama.state import build, restore_state, save_state
+from core.llama.threadpool import set_threads
 from core.llama.threads import Threads
 
 logger = logging.getLogger("warmfn.llama")
@@ -85,7 +86,6 @@ def open_context(model: LlamaModel, settings: ContextSettings) -> int:
     params.n_ctx = settings.num_cells
     params.n_batch, params.n_ubatch = settings.max_batch, min(settings.micro_batch, settings.max_batch)
     params.n_seq_max, params.n_outputs_max = settings.num_seqs, settings.max_outputs or settings.num_seqs
-    params.n_threads, params.n_threads_batch = settings.threads, settings.threads_batch
     params.flash_attn_type = FLASH_ATTENTION[settings.flash_attention]
     params.kv_unified = settings.unified
     params.type_k, params.type_v = (CACHE_TYPE_NUMBERS[name] for name in (settings.cache_type_k, settings.cache_type_v))
@@ -93,6 +93,7 @@ def open_context(model: LlamaModel, settings: ContextSettings) -> int:
     settings.rope.set(params)
     params.no_perf = True
     if handle := lib.llama_init_from_model(model.handle, params):
+        set_threads(handle, settings.threads, settings.threads_batch)
         return int(handle)
     per_token = model.kv_bytes_per_token(settings.cache_type_k, settings.cache_type_v)
     raise ModelUnusable(
@@ -169,7 +170,7 @@ class LlamaContext:
 
     def _compute(self, rows: int) -> None:
         threads = self.threads.of(rows)
-        lib.llama_set_n_threads(self._handle, threads, threads)
+        set_threads(self._handle, threads, threads)
         started = time.perf_counter()
         if status := lib.llama_decode(self._handle, self._batch):
             raise DecodeFailed(f"llama_decode returned {status} for a batch of {rows} tokens")

@@ -32,6 +32,7 @@ _type = CFUNCTYPE(c_int, c_void_p)(("ggml_backend_dev_type", lib._lib))
 _name = CFUNCTYPE(c_char_p, c_void_p)(("ggml_backend_dev_name", lib._lib))
 _description = CFUNCTYPE(c_char_p, c_void_p)(("ggml_backend_dev_description", lib._lib))
 _backend = CFUNCTYPE(c_void_p, c_void_p)(("ggml_backend_dev_backend_reg", lib._lib))
+_function = CFUNCTYPE(c_void_p, c_void_p, c_char_p)(("ggml_backend_reg_get_proc_address", lib._lib))
 
 
 def load_backends() -> None:
@@ -57,6 +58,11 @@ def load_backends() -> None:
 def describe_backend() -> str:
     """The devices that llama.cpp may compute on, such as 'CUDA0 (NVIDIA L4), CPU (zen4)'."""
     return ", ".join(_describe(_device(index)) for index in range(_num_devices()))
+
+
+def cpu_function(name: str) -> int:
+    """The address of a function of the CPU library, which may have been loaded at start and then has no symbols here."""
+    return int(_function(_backend(_first_device(CPU)), name.encode()))
 
 
 def _describe(device: int) -> str:

@@ -17,6 +17,7 @@ from core.errors import DecodeFailed, ModelUnusable
 from core.llama.context import FLASH_ATTENTION
 from core.llama.model import LlamaModel
 from core.llama.rope import AS_TRAINED, Rope
+from core.llama.threadpool import set_threads
 
 POOLINGS = {"mean": lib.LLAMA_POOLING_TYPE_MEAN, "cls": lib.LLAMA_POOLING_TYPE_CLS, "last": lib.LLAMA_POOLING_TYPE_LAST}
 MAX_ROWS = 64
@@ -85,7 +86,6 @@ class LlamaEmbedder:
         params = lib.llama_context_default_params()
         params.n_ctx = params.n_batch = params.n_ubatch = self._capacity
         params.n_seq_max = MAX_ROWS
-        params.n_threads = params.n_threads_batch = num_threads
         params.embeddings = True
         params.pooling_type = pooling
         params.flash_attn_type = flash_attention
@@ -97,6 +97,7 @@ class LlamaEmbedder:
                 f"{self._model.path.name}: llama.cpp cannot make an embedding context for inputs of {self.max_tokens} "
                 "tokens: lower context_size if memory is short; DEBUG=true shows llama.cpp's own words"
             )
+        set_threads(context, num_threads, num_threads)
         return context
 
     def _fill(self, batch: Sequence[Sequence[int]]) -> None:
