@@ -21,6 +21,7 @@ from bench.deployment import Deployment, read_deployment
 from bench.forecast.contents import summary
 from bench.forecast.make import make_forecast
 from bench.forecast.rates import local_rates, rates_of
+from bench.neighbours import check_neighbours
 from bench.result import Result, read_result
 from bench.roofline.peaks import Peaks, measure_peaks
 from bench.roofline.stages import roofline
@@ -61,6 +62,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def measure(scenario: Scenario, *, models: Path, deployment: Deployment | None, out: Path, command: str) -> Result:
     """Measure and write the result, also of a run that fails or is stopped."""
+    check_neighbours(scenario)
     peaks = measure_peaks(deployment.threads) if deployment and not deployment.embeds else None
     targets = make_targets(scenario, models=models, deployment=deployment, out=out)
     with progress_bar() as progress:
