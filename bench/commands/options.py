@@ -6,14 +6,14 @@ import argparse
 import asyncio
 import json
 import signal
-from collections.abc import Awaitable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from bench.cost.prices import PRICES
 from bench.errors import BenchError
@@ -124,6 +124,15 @@ def progress_bar() -> Progress:
     """Drawn only when something ends: one that animates would be a busy neighbour of what is measured."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, console=Console(stderr=True), auto_refresh=False)
+
+
+def on_progress_of(progress: Progress, task: TaskID) -> Callable[[str, int], None]:
+    """To be told what happens now, and by how many steps the task has advanced."""
+
+    def on_progress(words: str, steps: int) -> None:
+        progress.update(task, description=words, advance=steps, refresh=True)
+
+    return on_progress
 
 
 @contextmanager

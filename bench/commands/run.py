@@ -11,6 +11,7 @@ from bench.commands.options import (
     add_out_option,
     add_target_option,
     exit_status,
+    on_progress_of,
     out_folder,
     progress_bar,
     run_until_stopped,
@@ -69,11 +70,7 @@ def measure(scenario: Scenario, *, models: Path, deployment: Deployment | None, 
         progress.console.print(_expectation(scenario, deployment, peaks), markup=False)
         requests = sum(entry.num_requests for entry in scenario.load) * scenario.measure.rounds * len(targets)
         task = progress.add_task("", total=requests)
-
-        def on_progress(words: str, advance: int) -> None:
-            progress.update(task, description=words, advance=advance, refresh=True)
-
-        run = Run(scenario, targets, out, on_progress, command=command)
+        run = Run(scenario, targets, out, on_progress_of(progress, task), command=command)
         try:
             run_until_stopped(_calibrate_and_measure(run), progress)
         finally:
