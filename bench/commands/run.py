@@ -41,7 +41,12 @@ def add_command(commands: Commands) -> None:
         "(`bench plan SCENARIO.yaml` tells more, and starts nothing). Ctrl-C keeps what was measured. The last line on "
         "standard output is a JSON object with the paths of result and report and the ratios.",
     )
-    command.add_argument("scenario", type=Path, metavar="SCENARIO.yaml")
+    command.add_argument(
+        "scenario",
+        type=Path,
+        metavar="SCENARIO.yaml",
+        help="what is asked of which targets: bench/scenarios has some, `bench load --print-scenario` writes one",
+    )
     add_target_option(command)
     add_key_option(command)
     command.add_argument("--rounds", type=int, metavar="N", help="instead of the scenario's")

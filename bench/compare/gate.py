@@ -1,16 +1,4 @@
-"""A gate file (`bench.gate/1`): what a change may cost, and what it must hold.
-
-schema: bench.gate/1
-require: {same: [scenario.hash, model.sha256, env.class], min_rounds: 5}
-rules:
-  - {metric: decode_tok_s, better: higher, max_regression: 3%}
-  - {metric: ttft_ms.p95, better: lower, max_regression: 10%, targets: [ours]}
-  - {metric: ttft_ms.p95, max: 2000, stages: [single-stream]}
-  - {metric: context.effective, better: higher, max_regression: 0}
-  - {metric: failed, max: 0.05}
-on_unresolved: warn
-on_missing: fail
-"""
+"""A gate file (`bench.gate/1`): what a change may cost, and what it must hold."""
 
 from __future__ import annotations
 
@@ -25,6 +13,19 @@ from bench.compare.families import Counted, Measure, read_measure
 from bench.compare.metrics import Better
 from bench.errors import BenchError
 from bench.strict import Strict
+
+EXAMPLE = """\
+schema: bench.gate/1
+require: {same: [scenario.hash, model.sha256, env.class], min_rounds: 5}
+rules:
+  - {metric: decode_tok_s, better: higher, max_regression: 3%}
+  - {metric: ttft_ms.p95, better: lower, max_regression: 10%, targets: [ours]}
+  - {metric: ttft_ms.p95, max: 2000, stages: [single-stream]}
+  - {metric: context.effective, better: higher, max_regression: 0}
+  - {metric: failed, max: 0.05}
+on_unresolved: warn
+on_missing: fail
+"""
 
 
 def _percent(value: object) -> object:
