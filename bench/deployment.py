@@ -71,7 +71,10 @@ def _from_config(config: ModelConfig) -> Deployment:
     if not (config.context_size and slots):
         raise BenchError(f"{config.source}: set context_size and slots, so that every target can be given the same")
     if config.weights.is_dir():
-        raise BenchError(f"{config.source}: llama.cpp's server reads GGUF files only, and these weights are a folder")
+        raise BenchError(
+            f"{config.source}: llama.cpp's server reads GGUF files only, and these weights are a folder: leave that "
+            "target out"
+        )
     threads = config.threads or available_cpus()
     return Deployment(
         models=str(config.root.absolute()),

@@ -99,6 +99,19 @@ def test_a_model_of_another_backend_has_no_limits(tmp_path: Path) -> None:
         measure_limits(read_folder(tmp_path).configs["e"], print)
 
 
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_measured(models: Path, tmp_path: Path) -> None:
+    nowhere = tmp_path / "absent" / "l.json"
+    with pytest.raises(BenchError, match="cannot be written: choose another --file"):
+        run("tiny", "--models", str(models), "--file", str(nowhere), "--out", str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_named(models: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BenchError, match="file cannot be made: File exists: choose another --out"):
+        run("tiny", "--models", str(models), "--out", str(tmp_path / "file"))
+
+
 @pytest.mark.usefixtures("quiet")
 def test_a_result_that_knows_no_usable_context_is_refused(models: Path, tmp_path: Path) -> None:
     assert run("tiny", "--models", str(models), "--file", str(tmp_path / "l.json"), "--out", str(tmp_path / "a")) == 0

@@ -33,7 +33,9 @@ EXIT_INTERRUPTED = 130
 
 
 def add_out_option(command: argparse._ActionsContainer) -> None:
-    command.add_argument("--out", type=Path, metavar="DIR", help=f"default: {RESULTS}/<time>-<name>")
+    command.add_argument(
+        "--out", type=Path, metavar="DIR", help=f"a new folder for what is found (default: {RESULTS}/<time>-<name>)"
+    )
 
 
 def add_target_option(command: argparse._ActionsContainer) -> None:
@@ -84,9 +86,12 @@ def add_prices_option(command: argparse._ActionsContainer) -> None:
 
 
 def out_folder(chosen: Path | None, name: str) -> Path:
-    """Made if need be. Raises BenchError for one that holds something already."""
+    """Made if need be. Raises BenchError for one that cannot be made or holds something already."""
     folder = chosen or RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BenchError(f"{folder} cannot be made: {error.strerror}: choose another --out") from error
     if any(folder.iterdir()):
         raise BenchError(f"{folder} already holds files, perhaps of another run: choose another --out")
     return folder
