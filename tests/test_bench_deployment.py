@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench.deployment import Deployment, read_deployment
+from bench.report.facts import setting
+from bench.session import Session
 from bench.target_spec import TargetSpec
 from bench.targets import programs
 from bench.targets.llama_server import server_command, server_params
@@ -88,6 +90,11 @@ def test_llama_cpp_python_is_told_the_same_by_number(everything: Deployment) -> 
     assert (settings.type_k, settings.type_v) == (GGML_TYPE_Q8_0, GGML_TYPE_IQ4_NL)
     assert settings.rope_scaling_type == LLAMA_ROPE_SCALING_TYPE_YARN
     assert (settings.rope_freq_base, settings.yarn_beta_fast, settings.yarn_orig_ctx) == (20000, 30, 512)
+
+
+def test_a_report_tells_them(everything: Deployment) -> None:
+    result = Session("run", "s").result(complete=True, deployment=everything)
+    assert setting(result).startswith("m.gguf, context 64, 2 slots, 1 threads, flash_attention on, cache_type_k q8_0, ")
 
 
 def test_what_the_yaml_leaves_open_is_each_servers_own_choice(tmp_path: Path) -> None:
