@@ -18,13 +18,12 @@ SPIN = "import os\nbench = os.getppid()\nwhile os.getppid() == bench:\n    pass"
 def check_neighbours(scenario: Scenario) -> None:
     """Raises BenchError where they would be busy on one host, and the target on another."""
     stages = [entry.name for entry in scenario.load if entry.neighbours]
-    elsewhere = [target for target in scenario.targets if target.url and not is_here(target.url)]
-    if stages and elsewhere:
-        name, url = elsewhere[0].name, elsewhere[0].url
-        raise BenchError(
-            f"load {stages[0]!r}: neighbours: they keep cores of this host busy, and target {name!r} is on another "
-            f"({url}): run the bench there, or leave `neighbours` or that target out"
-        )
+    for target in scenario.targets if stages else ():
+        if target.url and not is_here(target.url):
+            raise BenchError(
+                f"load {stages[0]!r}: neighbours: they keep cores of this host busy, and target {target.name!r} is on "
+                f"another ({target.url}): run the bench there, or leave `neighbours` or that target out"
+            )
 
 
 @asynccontextmanager
