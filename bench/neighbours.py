@@ -7,8 +7,23 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from bench.errors import BenchError
+from bench.scenario import Scenario
+from bench.targets.given_server import is_here
+
 SPIN = "import os\nbench = os.getppid()\nwhile os.getppid() == bench:\n    pass"
 """Ends with the bench, however that ends."""
+
+
+def check_neighbours(scenario: Scenario) -> None:
+    """Raises BenchError where they would be busy on one host, and the target on another."""
+    stages = [entry.name for entry in scenario.load if entry.neighbours]
+    for target in scenario.targets if stages else ():
+        if target.url and not is_here(target.url):
+            raise BenchError(
+                f"load {stages[0]!r}: neighbours: they keep cores of this host busy, and target {target.name!r} is on "
+                f"another ({target.url}): run the bench there, or leave `neighbours` or that target out"
+            )
 
 
 @asynccontextmanager

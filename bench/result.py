@@ -17,6 +17,7 @@ from bench.cost.result import CostPart
 from bench.deployment import Deployment
 from bench.environment import Environment
 from bench.errors import BenchError
+from bench.files import read_bytes
 from bench.limits.result import LimitsPart
 from bench.load.findings import Attainment, Curve, GoodputFound
 from bench.micro.result import Micro
@@ -212,9 +213,7 @@ def read_result(folder: Path) -> Result:
     """Raises BenchError naming the file if it is not there or not a `bench.result/1`."""
     path = folder / FILE_NAME
     try:
-        return Result.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise BenchError(f"{path}: cannot be read: {error.strerror}") from error
+        return Result.model_validate_json(read_bytes(path))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))

@@ -10,10 +10,10 @@ import json
 from pathlib import Path
 from typing import Literal, Self
 
-import yaml
 from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from bench.errors import BenchError
+from bench.files import read_yaml
 from bench.prompt_spec import Api, Cache, Prompts
 from bench.series import AnyLoad, Search, stages_of
 from bench.slo import Slo
@@ -135,13 +135,7 @@ class Scenario(Strict):
 
 def read_scenario(path: Path) -> Scenario:
     """Raises BenchError naming the file and every key at fault."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BenchError(f"{path}: cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise BenchError(f"{path}: not valid YAML: {error}") from error
-    return make_scenario(content, origin=str(path), folder=path.parent)
+    return make_scenario(read_yaml(path), origin=str(path), folder=path.parent)
 
 
 def make_scenario(content: object, *, origin: str, folder: Path = Path()) -> Scenario:

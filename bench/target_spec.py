@@ -29,7 +29,10 @@ class TargetSpec(Strict):
         default=None, description="base address including /v1; of runpod: https://api.runpod.ai/v2/ENDPOINT"
     )
     model: str | None = Field(default=None, description="the name to ask for, where it differs from the scenario's")
-    flash_attention: Literal["auto", "on", "off"] = Field(default="auto", description="of a llama-server; ours decides")
+    flash_attention: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="of a llama-server; auto: the model's YAML decides, or the server where that has none",
+    )
     transport: Literal["sse", "poll"] = Field(
         default="sse", description="poll: RunPod's queue (/run, /stream), which tells nothing about single tokens"
     )

@@ -16,6 +16,7 @@ from typing import TypeAlias
 from pydantic import Field, ValidationError
 
 from bench.errors import BenchError
+from bench.files import read_text
 from bench.prompt_spec import Mixed
 from bench.scenario import Scenario
 from bench.stages import Stage
@@ -121,10 +122,7 @@ class _Conversation(Strict):
 
 def read_conversations(path: Path) -> list[list[Message]]:
     """One for each line. Raises BenchError naming file and line."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise BenchError(f"{path}: cannot be read: {error.strerror}") from error
+    lines = read_text(path).splitlines()
     found = [_conversation(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
     if not found:
         raise BenchError(f"{path}: holds no conversation")

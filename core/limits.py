@@ -1,7 +1,7 @@
 """What the bench learned about one model on one host: a file beside the weights, read when the model is loaded.
 
-It holds for exactly these weights on such a host. One that was measured elsewhere, or cannot be read, is named in the
-log and passed over: then the defaults count, and rates are measured while serving.
+It holds for exactly these weights on such a host, and for a KV cache of this form. One that was measured otherwise, or
+cannot be read, is named in the log and passed over: then the defaults count, and rates are measured while serving.
 """
 
 from __future__ import annotations
@@ -35,6 +35,14 @@ class Host(Frozen):
     llama_cpp: str
 
 
+class KvForm(Frozen):
+    """How keys and values are cached and read, by the YAML's keys: it decides speeds as much as the host does."""
+
+    cache_type_k: str
+    cache_type_v: str
+    flash_attention: str
+
+
 class Prefill(Frozen):
     """A prompt of `length` tokens alone was read at `tok_s`."""
 
@@ -63,6 +71,7 @@ class MeasuredLimits(Frozen):
     context_size: PositiveInt
     usable_context: PositiveInt | None = None
     kv: Literal["unified", "split"]
+    kv_form: KvForm
     threads: PositiveInt
     threads_batch: PositiveInt
     batch: PositiveInt
@@ -103,8 +112,9 @@ def limits_path(weights: Path) -> Path:
     return weights.with_name(weights.name + SUFFIX)
 
 
-def read_limits(weights: Path, host: Host) -> MeasuredLimits | None:
-    """Those measured for these weights on such a host; None, and a word in the log, where a file is of no use."""
+def read_limits(weights: Path, host: Host, kv_form: KvForm | None) -> MeasuredLimits | None:
+    """Those measured for these weights on such a host, with such a cache if that is known; None, and a word in the log,
+    where a file is of no use."""
     path = limits_path(weights)
     try:
         found = parse_limits(path)
@@ -113,7 +123,7 @@ def read_limits(weights: Path, host: Host) -> MeasuredLimits | None:
     except (OSError, ValueError) as error:
         logger.warning("%s is ignored: %s; run `warmfn bench limits` again", path, _reason(error))
         return None
-    if reason := _differs(found, weights, host):
+    if reason := _differs(found, weights, host, kv_form):
         logger.warning("%s is ignored: %s; run `warmfn bench limits` here", path, reason)
         return None
     return found
@@ -124,12 +134,19 @@ def parse_limits(path: Path) -> MeasuredLimits:
     return MeasuredLimits.model_validate_json(path.read_bytes())
 
 
-def _differs(found: MeasuredLimits, weights: Path, host: Host) -> str | None:
-    for key in Host.model_fields:
-        there, here = getattr(found.host, key), getattr(host, key)
-        if there != here:
-            return f"it was measured on another host: {key} {_shown(there)} there, {_shown(here)} here"
+def _differs(found: MeasuredLimits, weights: Path, host: Host, kv_form: KvForm | None) -> str | None:
+    if difference := _first_difference(found.host, host):
+        return f"it was measured on another host: {difference}"
+    if kv_form and (difference := _first_difference(found.kv_form, kv_form)):
+        return f"it was measured with another KV cache: {difference}"
     return None if found.model.is_of(weights) else "it was measured with other weights"
+
+
+def _first_difference(there: Frozen, here: Frozen) -> str | None:
+    for key, was in there:
+        if (found := getattr(here, key)) != was:
+            return f"{key} {_shown(was)} there, {_shown(found)} here"
+    return None
 
 
 def _shown(value: Any) -> str:

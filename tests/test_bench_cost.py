@@ -169,7 +169,7 @@ def test_every_price_in_the_file_has_the_address_of_its_source() -> None:
         ("schema: bench.prices/2\nprices: []\n", "schema"),
         ("schema: bench.prices/1\nprices: [{sku: a}]\n", r"prices\.0\.platform"),
         ("schema: bench.prices/1\nprices: []\n", "no price 'x'; it has none"),
-        ("a: [", "cannot be read as YAML"),
+        ("a: [", "not valid YAML"),
     ],
 )
 def test_a_price_file_that_is_none_is_named(tmp_path: Path, text: str, words: str) -> None:

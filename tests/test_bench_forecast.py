@@ -30,7 +30,7 @@ from bench.roofline.peaks import Peaks
 from bench.scenario import Scenario
 from bench.series import Search
 from core.gguf import read_header
-from core.limits import Decode, MeasuredLimits, Prefill, limits_path, this_host
+from core.limits import Decode, KvForm, MeasuredLimits, Prefill, limits_path, this_host
 from core.packs.fingerprint import fingerprint
 from tests.bench_runs import ANSWER, new_run
 from tests.bench_stub import StubServer
@@ -166,6 +166,7 @@ def limits(weights: Path, **host: Any) -> MeasuredLimits:
         model=fingerprint(weights),
         context_size=512,
         kv="split",
+        kv_form=KvForm(cache_type_k="f16", cache_type_v="f16", flash_attention="off"),
         threads=1,
         threads_batch=1,
         batch=64,

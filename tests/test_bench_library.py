@@ -68,7 +68,7 @@ def test_both_libraries_count_the_same_tokens(models_folder: Path, gguf_folder: 
 
 @pytest.mark.weights
 def test_llama_servers_are_told_to_embed(gguf_folder: Path) -> None:
-    command = server_command("llama-server", read_deployment(gguf_folder, "m"), 1, "auto")
+    command = server_command("llama-server", read_deployment(gguf_folder, "m"), 1)
     assert "--embedding" in command
     assert command[command.index("--parallel") + 1] == "32"
     assert command[command.index("--ctx-size") + 1] == str(32 * 256)

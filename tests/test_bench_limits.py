@@ -19,7 +19,7 @@ from bench.result import read_result
 from bench.sample import HostUse
 from core.config.folder import read_folder
 from core.host import available_cpus
-from core.limits import limits_path, parse_limits
+from core.limits import KvForm, limits_path, parse_limits
 from core.runners import text_llama
 
 
@@ -27,7 +27,7 @@ from core.runners import text_llama
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     write_synthetic(header_of(Shape("llama", 512, 64, 128, 2, 4, 2, 16, 300), "Q8_0"), folder / "tiny.gguf")
-    lines = ("name: tiny", "parameters: {model: tiny.gguf}", "context_size: 400", "slots: 3")
+    lines = ("name: tiny", "parameters: {model: tiny.gguf}", "context_size: 400", "slots: 3", "flash_attention: off")
     (folder / "tiny.yaml").write_text("\n".join((*lines, 'template: {chat_message: "{{.Content}}"}', "")))
     return folder
 
@@ -53,6 +53,7 @@ def test_a_server_starts_from_what_was_written_beside_the_weights(models: Path, 
     assert part.limits == found
     assert [(one.batch, one.depth) for one in found.decode] == [(b, d) for d in (16, 194) for b in (3, 2, 1)]
     assert [one.length for one in found.prefill] == [128]
+    assert found.kv_form == KvForm(cache_type_k="f16", cache_type_v="f16", flash_attention="off")
     assert {one.threads for one in part.threads} >= {1, available_cpus()}
     runner = text_llama.load(read_folder(models).configs["tiny"])
     try:
@@ -96,6 +97,19 @@ def test_a_model_of_another_backend_has_no_limits(tmp_path: Path) -> None:
     (tmp_path / "e.yaml").write_text("name: e\nbackend: sentencetransformers\nparameters: {model: st}\n")
     with pytest.raises(BenchError, match="does not write text"):
         measure_limits(read_folder(tmp_path).configs["e"], print)
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_measured(models: Path, tmp_path: Path) -> None:
+    nowhere = tmp_path / "absent" / "l.json"
+    with pytest.raises(BenchError, match="cannot be written: choose another --file"):
+        run("tiny", "--models", str(models), "--file", str(nowhere), "--out", str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_named(models: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BenchError, match="file cannot be made: File exists: choose another --out"):
+        run("tiny", "--models", str(models), "--out", str(tmp_path / "file"))
 
 
 @pytest.mark.usefixtures("quiet")

@@ -96,6 +96,24 @@ def test_weights_that_are_here_are_measured_themselves(tmp_path: Path) -> None:
     assert plan.measured_bytes
 
 
+def test_a_model_that_does_not_fit_is_refused_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_synthetic(header_of(SMALL, "Q8_0"), tmp_path / "m.gguf")
+    asked = question(str(tmp_path / "m.gguf"), "ignored", prompt=16, output=4, threads=1)
+    monkeypatch.setattr("bench.plan.make.available_memory", lambda: 1 << 20)
+    said: list[str] = []
+    with pytest.raises(BenchError, match=r"m\.gguf takes . MiB of memory and 1 are free"):
+        make_plan(asked, probes=True, synthetic=False, on_step=said.append)
+    assert said == []
+
+
+def test_weights_of_few_layers_are_not_cut(tmp_path: Path) -> None:
+    few = header_of(Shape("llama", 512, 256, 512, 4, 4, 2, 64, 400), "Q8_0")
+    with pytest.raises(BenchError, match="too small to be told from 6 of them: say --no-probe"):
+        predict.extrapolate(few, prompt=50, output=11, threads=1, on_step=lambda words: None)
+
+
 def test_a_header_alone_can_be_planned_for(tmp_path: Path) -> None:
     write_synthetic(header_of(SMALL, "Q8_0"), tmp_path / "whole.gguf")
     header = read_header(tmp_path / "whole.gguf")

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from bench.errors import BenchError
-from bench.neighbours import busy_neighbours
+from bench.neighbours import busy_neighbours, check_neighbours
 from bench.report.contents import report_of
 from bench.report.markdown import markdown
 from bench.report.terminal import print_report
@@ -146,6 +146,16 @@ def test_neighbours_compute_until_the_block_ends() -> None:
     before = os.times().children_user
     asyncio.run(beside())
     assert os.times().children_user > before, "only children that have ended count"
+
+
+def test_neighbours_of_a_target_on_another_host_are_refused_by_key_and_target() -> None:
+    load = [{"name": "busy", "neighbours": 1, "concurrency": 1, "requests": 1, "prompts": {"isl": 20, "osl": 2}}]
+    here = scenario("http://127.0.0.1:8080/v1", "http://localhost/v1", "http://[::1]:8080/v1")
+    elsewhere = scenario("http://127.0.0.1:8080/v1", "http://192.0.2.1/v1")
+    check_neighbours(here.changed(load=load))
+    check_neighbours(elsewhere)
+    with pytest.raises(BenchError, match=r"load 'busy': neighbours: .* target 't1' is on another .*192\.0\.2\.1"):
+        check_neighbours(elsewhere.changed(load=load))
 
 
 def test_who_is_cancelled_while_a_child_ends_waits_for_that(tmp_path: Path) -> None:

@@ -86,11 +86,14 @@ def test_a_fault_is_told_with_file_and_key(tmp_path: Path, old: str, new: str, w
     assert words in raised.value.message
 
 
-def test_broken_yaml_and_a_missing_file_are_told_by_name(tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_told_by_name(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"tiny\.yaml: not valid YAML"):
         read(tmp_path, "a: [")
     with pytest.raises(BenchError, match=r"absent\.yaml: cannot be read"):
         read_scenario(tmp_path / "absent.yaml")
+    (tmp_path / "latin.yaml").write_bytes("name: café".encode("latin-1"))
+    with pytest.raises(BenchError, match=r"latin\.yaml: cannot be read: byte 9 is not UTF-8"):
+        read_scenario(tmp_path / "latin.yaml")
 
 
 def test_the_hash_covers_values_and_not_layout(tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from core.config.model import ModelConfig
-from core.limits import Decode, Host, MeasuredLimits, Prefill, limits_path, read_limits, this_host
+from core.limits import Decode, Host, KvForm, MeasuredLimits, Prefill, limits_path, read_limits, this_host
 from core.packs.fingerprint import fingerprint
 from core.speed import Speed
 from tests.small_gguf import write_gguf
 
 HOST = Host(cpu="a processor", cpus=4, cards=(), llama_cpp="1")
+KV_FORM = KvForm(cache_type_k="f16", cache_type_v="f16", flash_attention="off")
 
 
 @pytest.fixture
@@ -29,6 +30,7 @@ def measured(weights: Path, **values: Any) -> MeasuredLimits:
         "model": fingerprint(weights),
         "context_size": 4096,
         "kv": "split",
+        "kv_form": KV_FORM,
         "threads": 3,
         "threads_batch": 4,
         "batch": 256,
@@ -42,11 +44,11 @@ def measured(weights: Path, **values: Any) -> MeasuredLimits:
 def test_what_was_written_is_read_again(weights: Path) -> None:
     limits = measured(weights)
     limits.write(limits_path(weights))
-    assert read_limits(weights, HOST) == limits
+    assert read_limits(weights, HOST, KV_FORM) == read_limits(weights, HOST, None) == limits
 
 
 def test_without_a_file_nothing_is_known_and_nothing_is_said(weights: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert read_limits(weights, HOST) is None
+    assert read_limits(weights, HOST, KV_FORM) is None
     assert caplog.text == ""
 
 
@@ -63,15 +65,30 @@ def test_another_host_has_limits_of_its_own(
     weights: Path, caplog: pytest.LogCaptureFixture, changed: dict[str, Any], words: str
 ) -> None:
     measured(weights).write(limits_path(weights))
-    assert read_limits(weights, HOST.model_copy(update=changed)) is None
+    assert read_limits(weights, HOST.model_copy(update=changed), KV_FORM) is None
     assert words in caplog.text
     assert str(limits_path(weights)) in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"cache_type_v": "q8_0"}, "cache_type_v f16 there, q8_0 here"),
+        ({"flash_attention": "on"}, "flash_attention off there, on here"),
+    ],
+)
+def test_another_cache_has_limits_of_its_own(
+    weights: Path, caplog: pytest.LogCaptureFixture, changed: dict[str, Any], words: str
+) -> None:
+    measured(weights).write(limits_path(weights))
+    assert read_limits(weights, HOST, KV_FORM.model_copy(update=changed)) is None
+    assert f"{limits_path(weights)} is ignored: it was measured with another KV cache: {words}" in caplog.text
 
 
 def test_other_weights_under_the_same_name_are_noticed(weights: Path, caplog: pytest.LogCaptureFixture) -> None:
     measured(weights).write(limits_path(weights))
     write_gguf(weights, name="Another model")
-    assert read_limits(weights, HOST) is None
+    assert read_limits(weights, HOST, KV_FORM) is None
     assert "other weights" in caplog.text
 
 
@@ -89,7 +106,7 @@ def test_a_broken_file_is_named_and_passed_over(
 ) -> None:
     limits_path(weights).write_text(text, encoding="latin-1")
     with caplog.at_level(logging.WARNING):
-        assert read_limits(weights, HOST) is None
+        assert read_limits(weights, HOST, KV_FORM) is None
     assert words in caplog.text
     assert limits_path(weights).name in caplog.text
 

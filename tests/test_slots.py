@@ -258,7 +258,7 @@ def test_a_stored_prefix_waits_where_running_sequences_need_the_cells() -> None:
     assert slots.claim(running)
     slots.stored = (Stored(range(100)),)
     assert not slots.restore(slots.stored[0])
-    assert slots._mirror.num_free_cells == 150
+    assert slots._mirror.num_spare_cells == 150 - running.num_reserved, "nothing was taken"
     compute(slots, decoder, running)
     slots.release(running)
     assert slots.restore(slots.stored[0])
@@ -293,7 +293,7 @@ def test_an_isolated_prefix_has_an_id_of_its_own() -> None:
     slot_id = slots.isolate(list(range(30)))
     assert slot_id is not None
     assert decoder.held(slot_id) == list(range(30))
-    assert slots._mirror.num_free_cells == 270
+    assert slots._mirror.num_spare_cells == 270
 
 
 @pytest.mark.parametrize("unified", [True, False])
@@ -339,4 +339,5 @@ def test_the_mirror_and_the_cache_agree_whatever_comes() -> None:
                 assert held == seq.tokens[len(seq.tokens) - len(held) :]
                 assert len(held) >= min(len(seq.tokens), (window or len(seq.tokens)) - 1)
             if unified and not window:
-                assert slots._mirror.num_free_cells == decoder.num_cells - len(decoder.cells)
+                promised = sum(seq.num_reserved - len(seq.tokens) for seq in running)
+                assert slots._mirror.num_spare_cells == decoder.num_cells - len(decoder.cells) - promised

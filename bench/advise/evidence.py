@@ -38,7 +38,7 @@ def gather(results: Sequence[Result], slo: Slo, memory: int | None) -> Evidence:
     models = sorted({result.model_name for result in results if result.model_name})
     if len(models) != 1:
         raise BenchError(
-            f"advice is for one model; these results are about {', '.join(models) or 'none that is named'}"
+            f"advice is for one model, and these results are about {', '.join(models) or 'none'}: give those of one"
         )
     whole = [result for result in results if result.complete]
     return Evidence(

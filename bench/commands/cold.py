@@ -11,7 +11,16 @@ from bench.cold.doubts import doubts_of_part
 from bench.cold.measure import ColdRun
 from bench.cold.result import ColdPart, PageCache
 from bench.cold.variant import KINDS, make_variants
-from bench.commands.options import add_out_option, exit_status, out_folder, progress_bar, run_until_stopped, show, write
+from bench.commands.options import (
+    add_out_option,
+    exit_status,
+    on_progress_of,
+    out_folder,
+    progress_bar,
+    run_until_stopped,
+    show,
+    write,
+)
 from bench.deployment import Deployment, read_config, read_deployment
 from bench.errors import BenchError
 from bench.prompt_spec import SHORTEST_PROMPT
@@ -73,11 +82,7 @@ def _cold(args: argparse.Namespace) -> int:
     session = Session("cold", "cold start")
     with progress_bar() as progress:
         task = progress.add_task("")
-
-        def on_progress(words: str, advance: int) -> None:
-            progress.update(task, description=words, advance=advance, refresh=True)
-
-        run = ColdRun(variants, args.rounds, out, session.id, on_progress)
+        run = ColdRun(variants, args.rounds, out, session.id, on_progress_of(progress, task))
         progress.update(task, total=run.num_starts)
         try:
             run_until_stopped(_measure(run, session, out), progress)

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill, indent
 
 from rich.console import Console
 
@@ -17,7 +18,7 @@ from bench.compare.checks import Check, comparable_places, held_against, judged,
 from bench.compare.comparable import SAME, check_comparable
 from bench.compare.contents import report_of, worst
 from bench.compare.families import FAMILIES
-from bench.compare.gate import Gate, read_gate
+from bench.compare.gate import EXAMPLE, Gate, read_gate
 from bench.compare.judge import Comparison
 from bench.compare.junit import write_junit
 from bench.compare.metrics import DEFAULT, DIRECTIONS
@@ -32,22 +33,30 @@ PAGE_NAME = "comparison"
 STATUS = {"pass": 0, "warn": 0, "fail": 1}
 EXIT_NOT_COMPARED = 2
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
+DESCRIPTION = """\
+Say whether B is better or worse than A, by how much at least and at most, or how many more rounds it would take to
+tell. Several results of one side are separated by commas: the more runs, taken in turns A B A B, the more can be told.
+Compared is what both results have: speeds by the bootstrap; limits of the context, costs, memory and the client's error
+by value; failed requests and right answers as shares. Exit status: 0 passed, 1 something failed the gate or is missing
+in B, 2 nothing was compared. The last line on standard output is a JSON object."""
+EPILOGUE = f"""\
+a gate, by example:
+{indent(EXAMPLE, "  ")}
+its metrics:
+{fill(", ".join((*DIRECTIONS, *FAMILIES)), 118, initial_indent="  ", subsequent_indent="  ")}"""
 
 
 def add_command(commands: Commands) -> None:
     command = commands.add_parser(
         "compare",
         help="say whether one result is better or worse than another",
-        description="Say whether B is better or worse than A, by how much at least and at most, or how many more "
-        "rounds it would take to tell. Several results of one side are separated by commas: the more runs, taken in "
-        "turns A B A B, the more can be told. Compared is what both results have: speeds by the bootstrap; limits of "
-        "the context, costs, memory and the client's error by value; failed requests and right answers as shares. Exit "
-        "status: 0 passed, 1 something failed the gate or is missing in B, 2 nothing was compared.",
-        epilog=f"metrics of a gate: {', '.join((*DIRECTIONS, *FAMILIES))}",
+        description=DESCRIPTION,
+        epilog=EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("a", metavar="A", help="result folder, or several: DIR,DIR")
     command.add_argument("b", metavar="B", help="what is compared with it")
-    command.add_argument("--gate", type=Path, metavar="FILE", help="rules that B must meet (bench.gate/1)")
+    command.add_argument("--gate", type=Path, metavar="FILE", help="rules that B must meet, as below")
     command.add_argument("--force", action="store_true", help="compare what differs in model, machine or scenario too")
     command.add_argument("--junit", type=Path, metavar="FILE", help="write the gate's checks as JUnit XML")
     add_out_option(command)

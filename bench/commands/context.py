@@ -13,6 +13,7 @@ from bench.commands.options import (
     add_token_slo_option,
     exit_status,
     memory_bytes,
+    on_progress_of,
     out_folder,
     progress_bar,
     run_until_stopped,
@@ -83,9 +84,7 @@ def _context(args: argparse.Namespace) -> int:
             progress.console.print(words)
             progress.update(task, total=tokens)
 
-        def on_progress(words: str, advance: int) -> None:
-            progress.update(task, description=words, advance=advance, refresh=True)
-
+        on_progress = on_progress_of(progress, task)
         run = ContextRun(settings, out, session.id, Watcher(on_plan, on_progress))
         try:
             on_progress("calibrating the client", 0)

@@ -20,8 +20,8 @@ def add_command(commands: Commands) -> None:
         "vllm bench serve (--save-result), guidellm (benchmarks.json) or aiperf (profile_export_aiperf.json). What its "
         "tool defines otherwise is converted or left out, and the report says so.",
     )
-    command.add_argument("tool", choices=READERS)
-    command.add_argument("file", type=Path, metavar="FILE")
+    command.add_argument("tool", choices=READERS, help="that measured it")
+    command.add_argument("file", type=Path, metavar="FILE", help="as the tool wrote it")
     command.add_argument("--target", metavar="NAME", help="what was measured; compare pairs by it. Default: the tool")
     add_out_option(command)
     command.set_defaults(bench=_import)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from bench.commands.options import add_out_option, exit_status, out_folder, show
 from bench.commands.run import measure
+from bench.errors import BenchError
 from bench.load.adhoc import adhoc_scenario, as_yaml
-from bench.load.options import RATE, SIZE, WORK
+from bench.load.options import ARRIVALS, ATTAIN, RATE, SIZE, WORK
 from bench.result import Result
 from handlers.commands.options import Commands
 
@@ -34,7 +35,7 @@ def _add_kinds_of_load(kinds: argparse._MutuallyExclusiveGroup) -> None:
     kinds.add_argument("--concurrency", type=int, default=1, metavar="N", help="clients at once (default: 1)")
     for option, how in RATE.items():
         kinds.add_argument(option, **how)
-    kinds.add_argument("--sweep", metavar="clients=1,2,4|rate=.5,1,2", help="one stage for each")
+    kinds.add_argument("--sweep", metavar="clients=1,2,4|rate=.5,1,2", help="one stage for each, and the knee")
     kinds.add_argument("--goodput", metavar="LO:HI", help="find the highest rate that meets --slo")
 
 
@@ -42,7 +43,9 @@ def _add_size(size: argparse._ArgumentGroup) -> None:
     for option, how in SIZE.items():
         size.add_argument(option, **how)
     size.add_argument("--rounds", type=int, default=1, metavar="N", help="how often all of it (default: 1)")
-    size.add_argument("--warmup", type=int, default=1, metavar="N", help="short requests per client before each stage")
+    size.add_argument(
+        "--warmup", type=int, default=1, metavar="N", help="short requests per client before each stage (default: 1)"
+    )
 
 
 def _add_work(work: argparse._ArgumentGroup) -> None:
@@ -51,6 +54,7 @@ def _add_work(work: argparse._ArgumentGroup) -> None:
 
 
 def _load(args: argparse.Namespace) -> int:
+    _refuse_ignored(args)
     scenario = adhoc_scenario(args)
     if args.print_scenario:
         print(as_yaml(scenario), end="")
@@ -59,6 +63,15 @@ def _load(args: argparse.Namespace) -> int:
     result = measure(scenario, models=Path(), deployment=None, out=out, command="load")
     show(result, out, **_headline(result))
     return exit_status(result)
+
+
+def _refuse_ignored(args: argparse.Namespace) -> None:
+    """Options that would change nothing."""
+    has_rates = args.rate is not None or args.ramp or (args.sweep or "").startswith("rate=")
+    if args.arrivals != ARRIVALS and not has_rates:
+        raise BenchError(f"--arrivals {args.arrivals} is for --rate, --ramp and --sweep rate=...: leave it out")
+    if args.attain != ATTAIN and not args.goodput:
+        raise BenchError("--attain is for --goodput: leave it out")
 
 
 def _headline(result: Result) -> dict[str, object]:

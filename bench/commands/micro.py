@@ -16,7 +16,8 @@ def add_command(commands: Commands) -> None:
         "micro",
         help="time the parts: prefill, decode, tokenising, templates, embedding, SSE, handlers, cold start",
         description="Time the parts of a server one by one with pytest-benchmark, for one model of the models folder. "
-        "Beside the report there is benchmark.json, pytest-benchmark's own file.",
+        "Beside the report there is benchmark.json, pytest-benchmark's own file. The last line on standard output is a "
+        "JSON object.",
     )
     command.add_argument("model", metavar="MODEL", help="its name in the models folder")
     add_models_option(command)

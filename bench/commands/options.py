@@ -6,14 +6,14 @@ import argparse
 import asyncio
 import json
 import signal
-from collections.abc import Awaitable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from bench.cost.prices import PRICES
 from bench.errors import BenchError
@@ -33,7 +33,9 @@ EXIT_INTERRUPTED = 130
 
 
 def add_out_option(command: argparse._ActionsContainer) -> None:
-    command.add_argument("--out", type=Path, metavar="DIR", help=f"default: {RESULTS}/<time>-<name>")
+    command.add_argument(
+        "--out", type=Path, metavar="DIR", help=f"a new folder for what is found (default: {RESULTS}/<time>-<name>)"
+    )
 
 
 def add_target_option(command: argparse._ActionsContainer) -> None:
@@ -84,9 +86,12 @@ def add_prices_option(command: argparse._ActionsContainer) -> None:
 
 
 def out_folder(chosen: Path | None, name: str) -> Path:
-    """Made if need be. Raises BenchError for one that holds something already."""
+    """Made if need be. Raises BenchError for one that cannot be made or holds something already."""
     folder = chosen or RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BenchError(f"{folder} cannot be made: {error.strerror}: choose another --out") from error
     if any(folder.iterdir()):
         raise BenchError(f"{folder} already holds files, perhaps of another run: choose another --out")
     return folder
@@ -124,6 +129,15 @@ def progress_bar() -> Progress:
     """Drawn only when something ends: one that animates would be a busy neighbour of what is measured."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, console=Console(stderr=True), auto_refresh=False)
+
+
+def on_progress_of(progress: Progress, task: TaskID) -> Callable[[str, int], None]:
+    """To be told what happens now, and by how many steps the task has advanced."""
+
+    def on_progress(words: str, steps: int) -> None:
+        progress.update(task, description=words, advance=steps, refresh=True)
+
+    return on_progress
 
 
 @contextmanager

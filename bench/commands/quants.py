@@ -12,6 +12,7 @@ from bench.commands.options import (
     add_out_option,
     exit_status,
     interrupted_by_sigterm,
+    on_progress_of,
     out_folder,
     progress_bar,
     show,
@@ -86,11 +87,9 @@ def _quants(args: argparse.Namespace) -> int:
         with progress_bar() as progress:
             progress.console.print(f"{', '.join(types)}: {needed / 1e6:.0f} MB in {folder}", markup=False)
             task = progress.add_task("", total=None)
-
-            def on_progress(words: str, steps: int) -> None:
-                progress.update(task, description=words, advance=steps, refresh=True)
-
-            run = QuantsRun(source, types, folder, settings, measure_peaks(available_cpus()), on_progress)
+            run = QuantsRun(
+                source, types, folder, settings, measure_peaks(available_cpus()), on_progress_of(progress, task)
+            )
             progress.update(task, total=run.num_steps)
             try:
                 run.measure()

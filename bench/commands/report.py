@@ -11,8 +11,13 @@ from handlers.commands.options import Commands
 
 
 def add_command(commands: Commands) -> None:
-    command = commands.add_parser("report", help="write and print the reports of a result again")
-    command.add_argument("folder", type=Path, metavar="DIR")
+    command = commands.add_parser(
+        "report",
+        help="write and print the reports of a result again",
+        description="Print the report of a result, and write its report.md and report.html anew, as after an update of "
+        "warmfn. The result stays as it was measured. The last line on standard output is a JSON object.",
+    )
+    command.add_argument("folder", type=Path, metavar="DIR", help="that holds its result.json")
     command.set_defaults(bench=_report)
 
 

@@ -11,6 +11,7 @@ from bench.commands.options import (
     add_out_option,
     add_target_option,
     exit_status,
+    on_progress_of,
     out_folder,
     progress_bar,
     run_until_stopped,
@@ -21,6 +22,7 @@ from bench.deployment import Deployment, read_deployment
 from bench.forecast.contents import summary
 from bench.forecast.make import make_forecast
 from bench.forecast.rates import local_rates, rates_of
+from bench.neighbours import check_neighbours
 from bench.result import Result, read_result
 from bench.roofline.peaks import Peaks, measure_peaks
 from bench.roofline.stages import roofline
@@ -39,7 +41,12 @@ def add_command(commands: Commands) -> None:
         "(`bench plan SCENARIO.yaml` tells more, and starts nothing). Ctrl-C keeps what was measured. The last line on "
         "standard output is a JSON object with the paths of result and report and the ratios.",
     )
-    command.add_argument("scenario", type=Path, metavar="SCENARIO.yaml")
+    command.add_argument(
+        "scenario",
+        type=Path,
+        metavar="SCENARIO.yaml",
+        help="what is asked of which targets: bench/scenarios has some, `bench load --print-scenario` writes one",
+    )
     add_target_option(command)
     add_key_option(command)
     command.add_argument("--rounds", type=int, metavar="N", help="instead of the scenario's")
@@ -61,17 +68,14 @@ def _run(args: argparse.Namespace) -> int:
 
 def measure(scenario: Scenario, *, models: Path, deployment: Deployment | None, out: Path, command: str) -> Result:
     """Measure and write the result, also of a run that fails or is stopped."""
+    check_neighbours(scenario)
     peaks = measure_peaks(deployment.threads) if deployment and not deployment.embeds else None
     targets = make_targets(scenario, models=models, deployment=deployment, out=out)
     with progress_bar() as progress:
         progress.console.print(_expectation(scenario, deployment, peaks), markup=False)
         requests = sum(entry.num_requests for entry in scenario.load) * scenario.measure.rounds * len(targets)
         task = progress.add_task("", total=requests)
-
-        def on_progress(words: str, advance: int) -> None:
-            progress.update(task, description=words, advance=advance, refresh=True)
-
-        run = Run(scenario, targets, out, on_progress, command=command)
+        run = Run(scenario, targets, out, on_progress_of(progress, task), command=command)
         try:
             run_until_stopped(_calibrate_and_measure(run), progress)
         finally:

@@ -83,8 +83,10 @@ def _held(rule: Rule, a: Side, b: Side, gate: Gate) -> Iterator[Check]:
 def _meant(rule: Rule, places: Sequence[Place], a: Side, b: Side) -> list[Place]:
     known = {*a.places_of(rule.measured), *b.places_of(rule.measured)}
     for wanted, part, kind in ((rule.stages, 0, "stage"), (rule.targets, 1, "target")):
-        if unknown := set(wanted or ()) - {word for place in known for word in place[part : part + 1]}:
-            raise BenchError(f"rule {rule}: no {kind} {', '.join(sorted(unknown))} in these results")
+        there = {word for place in known for word in place[part : part + 1]}
+        if unknown := set(wanted or ()) - there:
+            has = f"they have {', '.join(sorted(there)) or 'none'}"
+            raise BenchError(f"rule {rule}: no {kind} {', '.join(sorted(unknown))} in these results; {has}")
     return [place for place in places if _is_meant(rule.stages, place, 0) and _is_meant(rule.targets, place, 1)]
 
 

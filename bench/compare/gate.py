@@ -1,5 +1,20 @@
-"""A gate file (`bench.gate/1`): what a change may cost, and what it must hold.
+"""A gate file (`bench.gate/1`): what a change may cost, and what it must hold."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+
+from bench.compare.comparable import SAME
+from bench.compare.families import Counted, Measure, read_measure
+from bench.compare.metrics import Better
+from bench.errors import BenchError
+from bench.files import read_yaml
+from bench.strict import Strict
+
+EXAMPLE = """\
 schema: bench.gate/1
 require: {same: [scenario.hash, model.sha256, env.class], min_rounds: 5}
 rules:
@@ -11,20 +26,6 @@ rules:
 on_unresolved: warn
 on_missing: fail
 """
-
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Annotated, Literal, Self, TypeAlias
-
-import yaml
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
-
-from bench.compare.comparable import SAME
-from bench.compare.families import Counted, Measure, read_measure
-from bench.compare.metrics import Better
-from bench.errors import BenchError
-from bench.strict import Strict
 
 
 def _percent(value: object) -> object:
@@ -108,11 +109,7 @@ class Gate(Strict):
 def read_gate(path: Path) -> Gate:
     """Raises BenchError naming the file and every key at fault."""
     try:
-        return Gate.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise BenchError(f"{path}: cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise BenchError(f"{path}: not valid YAML: {error}") from error
+        return Gate.model_validate(read_yaml(path))
     except ValidationError as error:
         faults = (f"{'.'.join(map(str, fault['loc'])) or 'gate'}: {fault['msg']}" for fault in error.errors())
         raise BenchError("\n".join(f"{path}: {fault}" for fault in faults)) from error

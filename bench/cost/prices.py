@@ -6,10 +6,10 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import Field, NonNegativeFloat, PositiveFloat, ValidationError
 
 from bench.errors import BenchError
+from bench.files import read_yaml
 from bench.strict import Strict
 
 PRICES = Path(__file__).with_name("prices.yaml")
@@ -50,9 +50,7 @@ class PriceFile(Strict):
 def read_price(path: Path, sku: str) -> Price:
     """Raises BenchError naming the file, and the key or the price that is not there."""
     try:
-        found = PriceFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BenchError(f"{path}: cannot be read as YAML: {error}") from error
+        found = PriceFile.model_validate(read_yaml(path))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"

@@ -82,16 +82,16 @@ def local_rates(deployment: Deployment, peaks: Callable[[], Peaks]) -> Rates:
 
 
 def _limits(weights: Path) -> MeasuredLimits | None:
-    """None, and a word in the log, for what was measured on another processor or with other weights. Cards and build
-    are not looked at: llama.cpp would have to be loaded into the client."""
+    """None, and a word in the log, for what was measured on another processor or with other weights. Cards, build
+    and cache are not looked at: llama.cpp would have to be loaded into the client."""
     path = limits_path(weights)
     if not path.exists():
         return None
     try:
         there = parse_limits(path).host
     except (OSError, ValueError):
-        return read_limits(weights, this_host((), ""))  # which says what is wrong with the file
-    return read_limits(weights, this_host(there.cards, there.llama_cpp))
+        return read_limits(weights, this_host((), ""), None)  # which says what is wrong with the file
+    return read_limits(weights, this_host(there.cards, there.llama_cpp), None)
 
 
 def _roofline(deployment: Deployment, peaks: Peaks) -> Rates:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from bench.environment import Environment
 from bench.errors import BenchError
+from bench.files import read_text
 from bench.record import RequestRecord
 from bench.result import Clock, Flag, Rates, Result, RoundResult, StageResult, Sums
 from bench.stats import TAILS, Distribution, describe, median_or_none, required_samples
@@ -61,11 +62,7 @@ def _environment(cpu: str | None, commit: str | None) -> Environment:
 
 def documents(path: Path) -> list[Any]:
     """Of a JSON file, or of one with a JSON value in each line; at least one. A list at the top is taken apart."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BenchError(f"{path}: cannot be read: {error.strerror}") from error
-    found = _parsed(text, path)
+    found = _parsed(read_text(path), path)
     if not found:
         raise BenchError(f"{path}: holds no result")
     return found

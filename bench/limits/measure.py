@@ -63,9 +63,10 @@ class Measuring:
     """`limits` are those that the config is served with; a context is made as small as its measurement allows."""
 
     def __init__(self, config: ModelConfig, model: LlamaModel, limits: Limits, on_step: OnStep) -> None:
-        from core.runners.planning import context_settings
+        from core.runners.planning import context_settings, kv_form
 
         self._model, self._limits, self._on_step = model, limits, on_step
+        self._kv_form = kv_form(config, model)
         self._settings = context_settings(config, model, limits)
         self._longest = limits.context_size - STEPS
 
@@ -86,6 +87,7 @@ class Measuring:
             context_size=self._limits.context_size,
             usable_context=usable_context,
             kv=self._limits.kv,
+            kv_form=self._kv_form,
             threads=single,
             threads_batch=batched,
             batch=batch,

@@ -73,7 +73,7 @@ def _common(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _load(args: argparse.Namespace) -> dict[str, Any]:
-    if args.rate:
+    if args.rate is not None:
         return {"kind": args.arrivals, "rate": args.rate} | _end(args)
     if args.ramp:
         return _ramp(args)
@@ -95,7 +95,7 @@ def _end(args: argparse.Namespace, requests: int | None = None) -> dict[str, Any
 
 def _closed_end(args: argparse.Namespace, clients: int) -> dict[str, Any]:
     per_client = REQUESTS_PER_CLIENT if args.duration is None else MOST_PER_CLIENT
-    end = {"requests": args.requests or per_client * clients}
+    end = {"requests": per_client * clients if args.requests is None else args.requests}
     return end | ({"duration": args.duration} if args.duration is not None else {})
 
 

@@ -7,6 +7,8 @@ from typing import Any
 from bench.load.adhoc import MOST_PER_CLIENT, OPEN_DURATION, PROBE_REQUESTS, REQUESTS_PER_CLIENT
 from bench.slo import grammar
 
+ARRIVALS, ATTAIN = "poisson", 0.95
+
 RATE: dict[str, dict[str, Any]] = {
     "--rate": {"type": float, "metavar": "R", "help": "requests per second, whatever became of the earlier ones"},
     "--ramp": {"metavar": "FROM:TO:STEPS", "help": "rates without a pause, each held for --duration"},
@@ -34,7 +36,12 @@ WORK: dict[str, dict[str, Any]] = {
     "--api-key-env": {"metavar": "VAR", "help": "the environment variable with the server's API key"},
     "--isl": {"type": int, "default": 128, "metavar": "N", "help": "tokens of each prompt, about (default: 128)"},
     "--osl": {"type": int, "default": 64, "metavar": "N", "help": "tokens of each answer (default: 64)"},
-    "--arrivals": {"choices": ("poisson", "constant"), "default": "poisson", "help": "default: poisson"},
+    "--arrivals": {"choices": ("poisson", "constant"), "default": ARRIVALS, "help": f"of a rate (default: {ARRIVALS})"},
     "--slo": {"metavar": "LIMITS", "help": f"what counts as in time: {grammar()}"},
-    "--attain": {"type": float, "default": 0.95, "metavar": "SHARE", "help": "that must meet --slo (default: 0.95)"},
+    "--attain": {
+        "type": float,
+        "default": ATTAIN,
+        "metavar": "SHARE",
+        "help": f"that must meet --slo (default: {ATTAIN})",
+    },
 }

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from bench.errors import BenchError
+from bench.files import read_bytes
 
 
 class Timing(BaseModel, frozen=True):
@@ -33,10 +34,8 @@ class Micro(BaseModel, frozen=True):
 def read_micro(path: Path) -> Micro:
     """Of the file that `--benchmark-json` writes. Raises BenchError where it is none."""
     try:
-        found = json.loads(path.read_bytes())["benchmarks"]
+        found = json.loads(read_bytes(path))["benchmarks"]
         return Micro(timings=[_timing(one) for one in found])
-    except OSError as error:
-        raise BenchError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise BenchError(f"{path}: not written by pytest-benchmark: {error!r}") from error
 

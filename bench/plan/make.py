@@ -53,24 +53,21 @@ def make_plan(asked: Question, *, probes: bool, synthetic: bool, on_step: OnStep
     """`probes`: predict from a few layers in random weights. `synthetic`: measure all of them. Weights that are here
     are measured themselves."""
     header, size = asked.header, {"prompt": asked.prompt, "output": asked.output}
-    on_step("measuring this host's memory and arithmetic")
-    peaks = measure_peaks(asked.threads)
     context = asked.prompt + asked.output
     needed = header.weight_bytes + context * kv_bytes_per_token(header)
     available = available_memory()
+    if asked.file or synthetic:
+        _require_memory(asked.name, needed, available)
+    on_step("measuring this host's memory and arithmetic")
+    peaks = measure_peaks(asked.threads)
     predicted = measured = measured_bytes = None
     if probes:
         predicted = extrapolate(header, **size, threads=asked.threads, on_step=on_step)
-    if synthetic or asked.file:
-        if available is not None and needed > available:
-            raise BenchError(
-                f"{asked.name} takes {needed >> 20} MiB and {available >> 20} are free: it is not measured"
-            )
-        if asked.file:
-            on_step(f"measuring {asked.file.name}")
-            measured, measured_bytes = from_file(asked.file, **size, threads=asked.threads)
-        else:
-            measured, measured_bytes = whole(header, **size, threads=asked.threads, on_step=on_step)
+    if asked.file:
+        on_step(f"measuring {asked.file.name}")
+        measured, measured_bytes = from_file(asked.file, **size, threads=asked.threads)
+    elif synthetic:
+        measured, measured_bytes = whole(header, **size, threads=asked.threads, on_step=on_step)
     return Plan(
         shape=Path(asked.name).name,
         quant=header.quant,
@@ -88,3 +85,12 @@ def make_plan(asked: Question, *, probes: bool, synthetic: bool, on_step: OnStep
         measured=measured,
         measured_bytes=measured_bytes,
     )
+
+
+def _require_memory(name: str, needed: int, available: int | None) -> None:
+    """Raises BenchError where the whole of a model cannot be measured, before anything is."""
+    if available is not None and needed > available:
+        raise BenchError(
+            f"{name} takes {needed >> 20} MiB of memory and {available >> 20} are free: free some, or take a smaller "
+            "quantization"
+        )

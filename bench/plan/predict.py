@@ -40,7 +40,7 @@ def extrapolate(header: GgufHeader, *, prompt: int, output: int, threads: int, o
     """From cut models in a temporary folder, measured in turns; medians of the rounds."""
     layers = header.num_layers or 0
     if layers <= SOME:
-        raise BenchError(f"a model of {layers} layers is measured whole: say --synthetic")
+        raise BenchError(f"a model of {layers} layers is too small to be told from {SOME} of them: say --no-probe")
     with tempfile.TemporaryDirectory(prefix="warmfn-plan-") as folder:
         paths = {count: Path(folder) / f"{count}-layers.gguf" for count in (FEW, SOME)}
         for count, path in paths.items():

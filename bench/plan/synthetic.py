@@ -36,7 +36,9 @@ def write_synthetic(header: GgufHeader, path: Path) -> None:
     pools = {kind: _pool(kind) for kind in {tensor.type for tensor in header.tensors}}
     free, needed = shutil.disk_usage(path.parent).free, header.weight_bytes + DISK_RESERVE
     if free < needed:
-        raise BenchError(f"{path.parent}: {needed >> 20} MiB are needed there and {free >> 20} are free")
+        raise BenchError(
+            f"{path.parent}: {needed >> 20} MiB are needed there and {free >> 20} are free: free some, or set TMPDIR"
+        )
     writer = gguf.GGUFWriter(path, header.architecture)
     _add_metadata(writer, header)
     for tensor in header.tensors:

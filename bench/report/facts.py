@@ -20,7 +20,8 @@ def setting(result: Result) -> str:
         if any(target.started_here for target in result.targets):
             return "as the models folder says"
         return "against servers that were running already" if result.targets else f"measured by bench {result.command}"
-    return f"{config.weights}, context {config.context_size}, {config.slots} slots, {config.threads} threads"
+    said = "".join(f", {key} {value}" for key, value in config.context_keys.items())
+    return f"{config.weights}, context {config.context_size}, {config.slots} slots, {config.threads} threads{said}"
 
 
 def sections(result: Result) -> Iterator[Section]:

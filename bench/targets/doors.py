@@ -51,7 +51,9 @@ class UrlDoor:
         if self._spec.kind == "runpod":
             base_url += "/openai/v1"
         if problem := await _problem(f"{base_url}/models", api_key):
-            raise BenchError(f"{self._spec.name}: {base_url}/models is not ready ({problem})")
+            raise BenchError(
+                f"{self._spec.name}: {base_url}/models is not ready ({problem}): start it, or correct its address"
+            )
         return HttpTransport(base_url, api_key)
 
     def cpu_seconds(self) -> float | None:
@@ -98,7 +100,9 @@ class ProgramDoor:
         give_up = monotonic() + START_SECONDS
         while problem := await _problem(url, None):
             if monotonic() > give_up:
-                raise BenchError(f"{self._name}: {url} is not ready ({problem})")
+                raise BenchError(
+                    f"{self._name}: {url} is not ready after {START_SECONDS:g} s ({problem}): see {self._log}"
+                )
             self.process.check_alive()
             await asyncio.sleep(POLL_SECONDS)
 

@@ -22,7 +22,7 @@ class GivenServer:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
-        self._is_here = _is_here(parts.hostname or "")
+        self._is_here = is_here(url)
         self._roots: frozenset[int] | None = None
 
     def cpu_seconds(self) -> float | None:
@@ -40,10 +40,10 @@ class GivenServer:
         return sum(process.cpu_seconds for process in _with_children(self._roots, others))
 
 
-def _is_here(host: str) -> bool:
-    """Only an address of this host can be bound."""
+def is_here(url: str) -> bool:
+    """Whether it names this host: only an address of its own can be bound."""
     try:
-        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(urlsplit(url).hostname or "", 0, type=socket.SOCK_STREAM)
     except OSError:
         return False
     return any(_can_be_bound(family, address) for family, _, _, _, address in found)

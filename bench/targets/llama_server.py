@@ -1,4 +1,4 @@
-"""llama.cpp's own C++ server, for a bench to measure: `python -m bench.targets.llama_server PORT FLASH_ATTENTION JSON`.
+"""llama.cpp's own C++ server, for a bench to measure: `python -m bench.targets.llama_server PORT JSON`.
 
 JSON is a `Deployment`. What that does not name stays at the server's own defaults. The server comes from xllamacpp,
 whose wheel is compiled for AVX2; the environment variable LLAMA_SERVER names the program of another build, such as one
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import Any
 
 import xllamacpp
 
@@ -23,7 +24,7 @@ FLASH_ATTENTION = {
 }
 
 
-def server_params(deployment: Deployment, port: int, flash_attention: str) -> xllamacpp.CommonParams:
+def server_params(deployment: Deployment, port: int) -> xllamacpp.CommonParams:
     params = xllamacpp.CommonParams()
     params.model.path = deployment.weights
     params.model_alias = {deployment.name}
@@ -33,13 +34,26 @@ def server_params(deployment: Deployment, port: int, flash_attention: str) -> xl
     params.n_parallel = deployment.slots
     params.cpuparams.n_threads = deployment.threads
     params.cpuparams_batch.n_threads = deployment.threads_batch
-    params.flash_attn_type = FLASH_ATTENTION[flash_attention]
     params.fit_params = False
     params.embedding = deployment.embeds
+    for key, value in deployment.context_keys.items():
+        setattr(params, *_param(key, value))
     return params
 
 
-def server_command(program: str, deployment: Deployment, port: int, flash_attention: str) -> list[str]:
+def _param(key: str, value: Any) -> tuple[str, Any]:
+    match key:
+        case "flash_attention":
+            return "flash_attn_type", FLASH_ATTENTION[value]
+        case "cache_type_k" | "cache_type_v":
+            return key, xllamacpp.ggml_type[f"GGML_TYPE_{value.upper()}"]
+        case "rope_scaling":
+            return "rope_scaling_type", xllamacpp.llama_rope_scaling_type[f"LLAMA_ROPE_SCALING_TYPE_{value.upper()}"]
+        case _:
+            return key, value
+
+
+def server_command(program: str, deployment: Deployment, port: int) -> list[str]:
     """The same for a `llama-server` program."""
     values = {
         "--model": deployment.weights,
@@ -50,22 +64,26 @@ def server_command(program: str, deployment: Deployment, port: int, flash_attent
         "--parallel": deployment.slots,
         "--threads": deployment.threads,
         "--threads-batch": deployment.threads_batch,
-        "--flash-attn": flash_attention,
         "--fit": "off",
+        **{_flag(key): value for key, value in deployment.context_keys.items()},
     }
     embedding = ["--embedding"] if deployment.embeds else []
     return [program, *embedding, *(str(part) for pair in values.items() for part in pair)]
 
 
+def _flag(key: str) -> str:
+    return "--flash-attn" if key == "flash_attention" else f"--{key.replace('_', '-')}"
+
+
 def main() -> None:
-    port, flash_attention, text = sys.argv[1:]
+    port, text = sys.argv[1:]
     deployment = Deployment.from_json(text)
     if program := os.environ.get("LLAMA_SERVER"):
-        with subprocess.Popen(server_command(program, deployment, int(port), flash_attention)) as process:
+        with subprocess.Popen(server_command(program, deployment, int(port))) as process:
             sys.stdin.read()
             process.terminate()
     else:
-        server = xllamacpp.Server(server_params(deployment, int(port), flash_attention))
+        server = xllamacpp.Server(server_params(deployment, int(port)))
         print(f"listening on {server.listening_address}", flush=True)
         sys.stdin.read()
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from bench.deployment import Deployment
 from bench.target_spec import TargetSpec
 from core.gguf import read_header
+from core.gguf.quants import TENSOR_TYPES
 
 KINDS_WITH_IGNORE_EOS = ("ours", "functions", "in-process", "llama-server", "runpod")
 FUNCTION = Path(__file__).parents[2] / "handlers" / "cloud_function.py"
+ROPE_SCALINGS = ("none", "linear", "yarn")
+"""In the order of llama.cpp's numbers."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,11 @@ def functions(models: Path, name: str) -> ServerProgram:
 
 
 def llama_server(deployment: Deployment, flash_attention: str) -> ServerProgram:
+    """`auto` is the YAML's choice, where it has one."""
+    if flash_attention != "auto":
+        deployment = replace(deployment, context_keys=deployment.context_keys | {"flash_attention": flash_attention})
     serve = [sys.executable, "-m", "bench.targets.llama_server"]
-    return ServerProgram(lambda port: [*serve, str(port), flash_attention, deployment.to_json()], ready="/health")
+    return ServerProgram(lambda port: [*serve, str(port), deployment.to_json()], ready="/health")
 
 
 def llama_cpp_python(deployment: Deployment) -> ServerProgram:
@@ -72,6 +78,21 @@ def llama_cpp_python(deployment: Deployment) -> ServerProgram:
         "--n_threads": deployment.threads,
         "--n_threads_batch": deployment.threads_batch,
         "--interrupt_requests": False,
+        **dict(_llama_cpp_python_option(key, value) for key, value in deployment.context_keys.items()),
     }
     serve = [sys.executable, "-m", "llama_cpp.server", *(str(part) for pair in values.items() for part in pair)]
     return ServerProgram(lambda port: [*serve, "--port", str(port)], ready="/v1/models")
+
+
+def _llama_cpp_python_option(key: str, value: str | float) -> tuple[str, object]:
+    """It takes llama.cpp's numbers for words, and knows flash attention on or off, not `auto`."""
+    match key:
+        case "flash_attention":
+            return "--flash_attn", value == "on"
+        case "cache_type_k" | "cache_type_v":
+            numbers = {name.lower(): number for number, (name, *_) in TENSOR_TYPES.items()}
+            return key.replace("cache_type", "--type"), numbers[str(value)]
+        case "rope_scaling":
+            return "--rope_scaling_type", ROPE_SCALINGS.index(str(value))
+        case _:
+            return f"--{key}", value

@@ -60,10 +60,6 @@ class Mirror:
         return [slot for slot in self.slots if slot.owner is None]
 
     @property
-    def num_free_cells(self) -> int:
-        return self._cells.num_free
-
-    @property
     def num_spare_cells(self) -> int:
         """Cells that are neither in use nor promised to a running sequence."""
         promised = sum(slot.owner.num_reserved - len(slot.cells) for slot in self.slots if slot.owner)

@@ -10,6 +10,7 @@ from core.engine.draft import MAX_DRAFTED
 from core.errors import ModelUnusable
 from core.gguf.kv_cache import KvLayout, cells_that_fit
 from core.host import available_cpus
+from core.limits import KvForm
 from core.llama.context import ContextSettings
 from core.llama.model import LlamaModel
 from core.llama.offload import MICRO_BATCH
@@ -35,21 +36,29 @@ MIN_COPY = 128
 
 def context_settings(config: ModelConfig, model: LlamaModel, limits: Limits) -> ContextSettings:
     threads = config.threads or available_cpus()
-    attention = attention_of(config, model)
+    form = kv_form(config, model)
     return ContextSettings(
         num_cells=limits.kv_tokens,
         num_seqs=limits.slots + limits.holders,
         unified=limits.kv == "unified",
         max_batch=limits.max_batch,
-        micro_batch=rows_of_pass(attention, model.num_heads, limits.context_size),
+        micro_batch=rows_of_pass(attention_of(config, model), model.num_heads, limits.context_size),
         threads=threads,
         threads_batch=config.threads_batch or threads,
-        flash_attention=attention,
-        cache_type_k=config.cache_type_k or "f16",
-        cache_type_v=config.cache_type_v or "f16",
+        flash_attention=form.flash_attention,
+        cache_type_k=form.cache_type_k,
+        cache_type_v=form.cache_type_v,
         swa_full=config.swa_full is not False,
         max_outputs=limits.slots + limits.holders + limits.max_drafted,
         rope=Rope.of(config),
+    )
+
+
+def kv_form(config: ModelConfig, model: LlamaModel) -> KvForm:
+    return KvForm(
+        cache_type_k=config.cache_type_k or "f16",
+        cache_type_v=config.cache_type_v or "f16",
+        flash_attention=attention_of(config, model),
     )
 
 

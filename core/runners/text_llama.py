@@ -21,7 +21,7 @@ from core.prompt.chat_template import ChatTemplate
 from core.prompt.lint import lint
 from core.prompt.prompts import Prompts
 from core.runners.gpu import free_for_cache
-from core.runners.planning import context_settings, plan_limits, remarks_on
+from core.runners.planning import context_settings, kv_form, plan_limits, remarks_on
 from core.runners.text import TextRunner
 
 logger = logging.getLogger("warmfn.text")
@@ -35,7 +35,7 @@ def load(config: ModelConfig) -> TextRunner:
     with coldstart.phase("weights"):
         model = open_model(config)
     try:
-        measured = read_limits(model.path, host())
+        measured = read_limits(model.path, host(), kv_form(config, model))
         filled = measured.fill(config) if measured else config
         limits = plan_limits(filled, model, free_for_cache(model))
         template = chat_template(model)
