@@ -3,8 +3,10 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 HOST ?= 127.0.0.1
 PORT ?= 8080
-# The header mends what old GCCs do wrong on CPUs with AMX; see there.
-export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DCMAKE_CXX_FLAGS="-include '$(CURDIR)/scripts/gcc_amx.h'"
+# ggml.cmake makes attention faster; the header mends what old GCCs do wrong on CPUs with AMX; see there. core/llama has
+# a use for ggml's own threads, and none for OpenMP's.
+export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DGGML_OPENMP=OFF \
+	-DCMAKE_PROJECT_ggml_INCLUDE='$(CURDIR)/scripts/ggml.cmake' -DCMAKE_CXX_FLAGS="-include '$(CURDIR)/scripts/gcc_amx.h'"
 
 VENV := .venv
 BIN := $(VENV)/bin

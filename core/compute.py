@@ -56,6 +56,7 @@ turnstile = Turnstile()
 
 
 def limit_openmp_spin(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Bound OpenMP's busy-waiting. Call before llama_cpp or torch is imported; a setting of the user's own wins."""
+    """Bound OpenMP's busy-waiting: torch's, and that of a llama.cpp that was not compiled as the Makefile says. Call
+    before either is imported; a setting of the user's own wins."""
     if not OPENMP.keys() & environ.keys():
         environ.update(OPENMP)

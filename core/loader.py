@@ -89,8 +89,8 @@ class Loader:
     ) -> None:
         """Settle `into` once the models that were asked for before this one are loaded; `phases` becomes its ledger.
 
-        A thread for each load, which ends with it: llama.cpp packs weights with an OpenMP team of the loading thread;
-        while that team lives beside the engine's, libgomp sleeps at every barrier instead of spinning.
+        A thread for each load, which ends with it: a llama.cpp with OpenMP packs weights with a team of the loading
+        thread; while that team lives beside the engine's, libgomp sleeps at every barrier instead of spinning.
         """
         arguments = (config, fallback, into, phases)
         self._line.start(threading.Thread(target=self._settle, args=arguments, name=f"load-{config.name}", daemon=True))

@@ -14,7 +14,6 @@ from collections.abc import Collection, Mapping
 from functools import partial
 
 from core import coldstart
-from core.compute import limit_openmp_spin
 from core.config.backends import Backend, choose_backend
 from core.config.folder import ModelsFolder, read_folder
 from core.config.model import ModelConfig
@@ -73,7 +72,6 @@ def _begin_in_child() -> None:
 def _start(settings: Settings, patience: float) -> Service:
     coldstart.imported()
     set_up_logging(settings.debug)
-    limit_openmp_spin()
     if os.environ.get("WORKERS", "1") != "1":
         logger.warning("WORKERS=%s: every worker holds all models in memory for itself", os.environ["WORKERS"])
     with coldstart.phase("folder", coldstart.process):

@@ -15,7 +15,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 # Into the folder where llama_cpp looks: by default the libraries are installed a second time into site-packages/lib,
 # and those that are loaded at start into site-packages/bin. Without versions in their names: a wheel has no links, so
 # that each library would lie in it three times.
-options="-DCMAKE_BUILD_TYPE=Release -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF
+options="-DCMAKE_BUILD_TYPE=Release -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DGGML_OPENMP=OFF
+    -DCMAKE_PROJECT_ggml_INCLUDE='$here/ggml.cmake'
     -DCMAKE_INSTALL_BINDIR=llama_cpp/lib -DCMAKE_INSTALL_LIBDIR=llama_cpp/lib -DCMAKE_PLATFORM_NO_VERSIONED_SONAME=ON
     -DCMAKE_CXX_FLAGS=\"-include '$here/gcc_amx.h'\""
 dispatching="-DGGML_BACKEND_DL=ON -DGGML_CPU_ALL_VARIANTS=ON"

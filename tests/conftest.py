@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from bench.calibrate.calibration import Calibration
-from core.compute import limit_openmp_spin
 from core.config.folder import read_folder
 from core.service import Service
 from core.store.gallery import read_gallery
@@ -22,8 +21,6 @@ from tests.serving import Server
 
 MODELS = Path(__file__).parents[1] / "models"
 DEFAULT_MODELS = ("smollm2-135m-instruct", "all-minilm-l6-v2")
-
-limit_openmp_spin()
 
 
 def copy_examples(folder: Path) -> None:

@@ -15,27 +15,11 @@ from core.llama.devices import Device
 from core.llama.model import LlamaModel
 from core.llama.offload import Offload
 from core.runners import embedding_torch
-from core.runners.gpu import LOADED_RESERVE, Attention, batch_rows, cache_room, embedding_batch, flash_attention
+from core.runners.gpu import LOADED_RESERVE, batch_rows, cache_room, embedding_batch
 from core.runners.planning import plan_limits
 from core.runners.torch_device import TorchCard, place
 
 MIB, GIB = 1 << 20, 1 << 30
-
-
-@pytest.mark.parametrize(
-    ("asked", "on_gpu", "expected"),
-    [
-        (None, True, "auto"),
-        ("auto", True, "auto"),
-        ("off", True, "off"),
-        ("on", True, "on"),
-        (None, False, "off"),
-        ("auto", False, "off"),
-        ("on", False, "on"),
-    ],
-)
-def test_flash_attention(asked: Attention | None, on_gpu: bool, expected: Attention) -> None:
-    assert flash_attention(asked, on_gpu=on_gpu) == expected
 
 
 def test_a_gpu_gets_larger_batches_and_the_yaml_wins() -> None:

@@ -21,7 +21,7 @@ from tests.parity.forced import BOUND, MEDIAN_BOUND
 pytestmark = [pytest.mark.extended, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[1]
-MADE_FROM = ("scripts/build_llama_wheel.sh", "scripts/gcc_amx.h")
+MADE_FROM = ("scripts/build_llama_wheel.sh", "scripts/gcc_amx.h", "scripts/ggml.cmake")
 CPU_LIBRARIES = (
     *("x64", "sse42", "sandybridge", "ivybridge", "piledriver", "haswell", "skylakex", "cannonlake", "cascadelake"),
     *("icelake", "cooperlake", "zen4", "alderlake", "sapphirerapids"),

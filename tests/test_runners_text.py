@@ -50,8 +50,12 @@ def test_drafts_are_made_unless_switched_off_or_impossible(
     [
         ({"kv": "split"}, MAX_DRAFTED, True),
         ({"kv": "unified"}, MAX_DRAFTED, True),
-        ({"kv": "unified", "slots": 50, "context_size": 150_000}, 14, True),  # of the 64 rows of one pass
-        ({"kv": "unified", "slots": 100, "context_size": 150_000}, 0, True),
+        (
+            {"kv": "unified", "slots": 50, "context_size": 150_000, "flash_attention": "off"},
+            14,
+            True,
+        ),  # of the 64 rows of one pass
+        ({"kv": "unified", "slots": 100, "context_size": 150_000, "flash_attention": "off"}, 0, True),
         ({"kv": "split", "swa_full": False}, 0, True),
         ({"kv": "unified", "swa_full": False}, 0, False),
     ],

@@ -15,7 +15,6 @@ from bench.limits.disturbance import disturbances, readings
 from bench.limits.measure import measure_limits
 from bench.result import read_result
 from bench.session import Session
-from core.compute import limit_openmp_spin
 from core.config.model import ModelConfig
 from core.limits import limits_path
 from handlers.commands.options import Commands, add_models_option
@@ -47,7 +46,6 @@ def add_command(commands: Commands) -> None:
 
 
 def _limits(args: argparse.Namespace) -> int:
-    limit_openmp_spin()
     config = read_config(args.models, args.model)
     usable = _usable_context(args.context, config) if args.context else None
     file = _limits_file(args.file, config)

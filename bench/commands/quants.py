@@ -23,7 +23,6 @@ from bench.quants.measure import QuantsRun, Settings
 from bench.quants.source import find_source, require_space, wanted_types
 from bench.roofline.peaks import measure_peaks
 from bench.session import Session
-from core.compute import limit_openmp_spin
 from core.gguf.estimate import TYPES
 from core.host import available_cpus
 from core.store.disk import explained_disk_errors
@@ -76,7 +75,6 @@ def add_command(commands: Commands) -> None:
 
 
 def _quants(args: argparse.Namespace) -> int:
-    limit_openmp_spin()
     settings = _settings(args)
     name, source = find_source(args.model, args.models)
     types = wanted_types(source, args.to.upper().replace(" ", "").split(","))

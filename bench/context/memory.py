@@ -20,6 +20,7 @@ from core.errors import ModelUnusable
 from core.gguf import GgufHeader, read_header
 from core.gguf.footprint import Work, compute_bytes
 from core.gguf.kv_cache import CELL_PADDING, KvLayout, cells_that_fit, kv_bytes_per_token, kv_cache_bytes
+from core.llama.attention import flash_attention
 from core.runners.planning import rows_of_pass
 
 MARGIN = 0.05
@@ -81,7 +82,7 @@ def shape_of(config: ModelConfig) -> Shape:
         slots=slots,
         holders=config.holders if config.holders is not None else slots if unified else 0,
         unified=unified,
-        flash_attention=config.flash_attention == "on",
+        flash_attention=flash_attention(config.flash_attention) != "off",
         key_type=config.cache_types[0],
         value_type=config.cache_types[1],
         full_window=config.swa_full is not False,

@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 
 from bench.errors import BenchError
-from core.compute import limit_openmp_spin
 from core.config.folder import read_folder
 
 SELF = Path("/proc/self")
@@ -24,7 +23,6 @@ MIN_POPULATED = 1 << 20
 
 
 def main() -> None:
-    limit_openmp_spin()
     from core.errors import CoreError
 
     try:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from core.compute import limit_openmp_spin
 from core.config.folder import read_folder
 from core.runners.backends import load_runner
 
 
 def main(models: str, name: str) -> None:
-    limit_openmp_spin()
     runner = load_runner(read_folder(Path(models)).configs[name])
     runner.warm()
     runner.close()

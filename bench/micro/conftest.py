@@ -15,13 +15,10 @@ from bench.deployment import Deployment, read_config, read_deployment
 from bench.environment import read_environment
 from bench.roofline.peaks import Peaks, measure_peaks
 from bench.stats import median_or_none
-from core.compute import limit_openmp_spin
 from core.config.backends import check_weights
 from core.config.model import ModelConfig
 from core.gguf import GgufHeader, read_header
 from core.host import available_cpus
-
-limit_openmp_spin()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.child import ask_child, peak_bytes
-from core.compute import limit_openmp_spin
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,7 @@ def _run(job: Job) -> Measured:
     from itertools import pairwise
     from statistics import median
 
+    from core.llama.attention import flash_attention
     from core.llama.bare import BareLoop
     from core.llama.context import ContextSettings
     from core.llama.model import LlamaModel
@@ -49,15 +49,16 @@ def _run(job: Job) -> Measured:
 
     model = LlamaModel(Path(job.path))
     context_size = job.prompt + job.output
+    attention = flash_attention(None)
     settings = ContextSettings(
         num_cells=context_size,
         num_seqs=1,
         unified=False,
         max_batch=batch_rows(None, on_gpu=False),
-        micro_batch=rows_of_pass("off", model.num_heads, context_size),
+        micro_batch=rows_of_pass(attention, model.num_heads, context_size),
         threads=job.threads,
         threads_batch=job.threads,
-        flash_attention="off",
+        flash_attention=attention,
     )
     loop = BareLoop(model, settings)
     loop.run([[3] * 8], 2)  # pages the weights in
@@ -70,5 +71,4 @@ def _run(job: Job) -> Measured:
 
 
 if __name__ == "__main__":
-    limit_openmp_spin()
     print(json.dumps(dataclasses.asdict(_run(Job(**json.loads(sys.argv[1]))))))

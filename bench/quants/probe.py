@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.child import ask_child, peak_bytes
-from core.compute import limit_openmp_spin
 from core.llama.measures import Rates
 
 
@@ -42,5 +41,4 @@ def _run(job: Job) -> Round:
 
 
 if __name__ == "__main__":
-    limit_openmp_spin()
     print(json.dumps(dataclasses.asdict(_run(Job(**json.loads(sys.argv[1]))))))

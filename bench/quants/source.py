@@ -65,9 +65,11 @@ def require_space(source: Path, types: list[str], folder: Path, sequences: int) 
 
 def cache_bytes(header: GgufHeader, sequences: int) -> int:
     """Of the context that they are timed in."""
+    from core.llama.attention import flash_attention
     from core.llama.rates import STREAM_CELLS
 
-    return kv_cache_bytes(header, KvLayout(sequences * STREAM_CELLS, seqs=sequences, flash_attention=False))
+    uses_flash = flash_attention(None) != "off"
+    return kv_cache_bytes(header, KvLayout(sequences * STREAM_CELLS, seqs=sequences, flash_attention=uses_flash))
 
 
 def mixture(header: GgufHeader) -> dict[str, float]:

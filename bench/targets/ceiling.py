@@ -15,7 +15,6 @@ from typing import Any
 
 from bench.deployment import Deployment
 from bench.workload import Prompt, messages
-from core.compute import limit_openmp_spin
 from core.config.folder import read_folder
 
 
@@ -62,7 +61,6 @@ class Ceiling:
 
 
 def main() -> None:
-    limit_openmp_spin()
     ceiling = Ceiling(Deployment.from_json(sys.argv[1]))
     for line in sys.stdin:
         print(json.dumps(ceiling.answer(line)), flush=True)

@@ -20,6 +20,7 @@ from core.engine.sequence import Sequence
 from core.errors import DecodeFailed, ModelUnusable
 from core.gguf.kv_cache import CACHE_TYPES
 from core.gguf.quants import TENSOR_TYPES
+from core.llama.attention import FLASH_ATTENTION, Attention
 from core.llama.model import LlamaModel
 from core.llama.rope import AS_TRAINED, Rope
 from core.llama.sampler import Sampler
@@ -28,12 +29,6 @@ from core.llama.threadpool import set_threads
 from core.llama.threads import Threads
 
 logger = logging.getLogger("warmfn.llama")
-
-FLASH_ATTENTION = {
-    "auto": lib.LLAMA_FLASH_ATTN_TYPE_AUTO,
-    "on": lib.LLAMA_FLASH_ATTN_TYPE_ENABLED,
-    "off": lib.LLAMA_FLASH_ATTN_TYPE_DISABLED,
-}
 
 CACHE_TYPE_NUMBERS = {name.lower(): number for number, (name, *_) in TENSOR_TYPES.items() if name in CACHE_TYPES}
 """Of keys and values: the YAML's name -> ggml's number."""
@@ -60,7 +55,7 @@ class ContextSettings:
     micro_batch: int
     threads: int
     threads_batch: int
-    flash_attention: str
+    flash_attention: Attention
     cache_type_k: str = "f16"
     cache_type_v: str = "f16"
     swa_full: bool = True

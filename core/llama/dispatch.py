@@ -61,7 +61,7 @@ def describe_backend() -> str:
 
 
 def cpu_function(name: str) -> int:
-    """The address of a function of the CPU library, which may have been loaded at start and then has no symbols here."""
+    """The address of a function of the CPU library, which has no symbols here if it was loaded at start."""
     return int(_function(_backend(_first_device(CPU)), name.encode()))
 
 

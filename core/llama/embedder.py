@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import DecodeFailed, ModelUnusable
-from core.llama.context import FLASH_ATTENTION
+from core.llama.attention import FLASH_ATTENTION, Attention
 from core.llama.model import LlamaModel
 from core.llama.rope import AS_TRAINED, Rope
 from core.llama.threadpool import set_threads
@@ -35,7 +35,7 @@ class LlamaEmbedder:
         batch_tokens: int,
         pooling: str | None,
         num_threads: int,
-        flash_attention: str = "auto",
+        flash_attention: Attention = "auto",
         rope: Rope = AS_TRAINED,
     ) -> None:
         """`pooling`: one of POOLINGS instead of the file's own. Raises ModelUnusable."""

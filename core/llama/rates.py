@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from core.host import available_cpus
+from core.llama.attention import flash_attention
 from core.llama.bare import BareLoop
 from core.llama.context import ContextSettings
 from core.llama.measures import Rates, median_rates
@@ -50,7 +51,7 @@ def _settings(streams: int) -> ContextSettings:
         micro_batch=512,
         threads=threads,
         threads_batch=threads,
-        flash_attention="off",
+        flash_attention=flash_attention(None),
     )
 
 

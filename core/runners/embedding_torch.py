@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core import coldstart
+from core.compute import limit_openmp_spin
 from core.config.model import ModelConfig
 from core.errors import ModelUnusable
 from core.host import available_cpus
@@ -54,6 +55,7 @@ def _import_libraries(config: ModelConfig) -> None:
         raise ModelUnusable(f"{config.name} needs sentence-transformers: pip install 'warmfn[embeddings]'")
     if "sentence_transformers" in sys.modules:
         return
+    limit_openmp_spin()
     started = time.monotonic()
     with coldstart.phase("libraries"):
         import sentence_transformers  # noqa: F401

@@ -1,4 +1,4 @@
-"""What a GPU changes for models that llama.cpp computes: attention, batches, and where the KV cache has to fit.
+"""What a GPU changes for models that llama.cpp computes: batches, and where the KV cache has to fit.
 
 The sizes for GPUs are llama.cpp's own defaults, not measured: `bench/scenarios/gpu.yaml` is there for it.
 """
@@ -6,7 +6,6 @@ The sizes for GPUs are llama.cpp's own defaults, not measured: `bench/scenarios/
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from core.host import available_memory
 from core.llama.devices import Device, gpus
@@ -21,21 +20,6 @@ measured at each warm-up (`EmbeddingRunner.warm`). A GPU wants to be filled."""
 LOADED_RESERVE = 1 << 28
 """Bytes of a card that stay free beside the cache, for the buffers of a pass. CUDA's own context is there already once
 a model is loaded, so what is free is less by it."""
-
-Attention = Literal["auto", "on", "off"]
-
-
-def flash_attention(asked: Attention | None, *, on_gpu: bool, needed: bool = False) -> Attention:
-    """Unless it is asked for, or `needed` for the values' type: where a GPU computes llama.cpp decides by what the card
-    can do, and a CPU does without.
-
-    There llama.cpp's flash attention reads long prompts faster and generates slower: with SmolLM2 on 2 cores, 2200
-    tokens in 3.5 s against 5.1 s, then 33 ms a token against 16 ms."""
-    if needed:
-        return "on"
-    if asked in ("on", "off"):
-        return asked
-    return "auto" if on_gpu else "off"
 
 
 def batch_rows(asked: int | None, *, on_gpu: bool) -> int:

@@ -11,11 +11,12 @@ from core.errors import ModelUnusable
 from core.gguf.kv_cache import KvLayout, cells_that_fit
 from core.host import available_cpus
 from core.limits import KvForm
+from core.llama.attention import Attention, flash_attention
 from core.llama.context import ContextSettings
 from core.llama.model import LlamaModel
 from core.llama.offload import MICRO_BATCH
 from core.llama.rope import Rope
-from core.runners.gpu import Attention, batch_rows, flash_attention
+from core.runners.gpu import batch_rows
 from core.runners.text_limits import Limits
 
 DEFAULT_MAX_TOKENS = 1024
@@ -36,16 +37,16 @@ MIN_COPY = 128
 
 def context_settings(config: ModelConfig, model: LlamaModel, limits: Limits) -> ContextSettings:
     threads = config.threads or available_cpus()
-    form = kv_form(config, model)
+    form, attention = kv_form(config, model), attention_of(config, model)
     return ContextSettings(
         num_cells=limits.kv_tokens,
         num_seqs=limits.slots + limits.holders,
         unified=limits.kv == "unified",
         max_batch=limits.max_batch,
-        micro_batch=rows_of_pass(attention_of(config, model), model.num_heads, limits.context_size),
+        micro_batch=rows_of_pass(attention, model.num_heads, limits.context_size),
         threads=threads,
         threads_batch=config.threads_batch or threads,
-        flash_attention=form.flash_attention,
+        flash_attention=attention,
         cache_type_k=form.cache_type_k,
         cache_type_v=form.cache_type_v,
         swa_full=config.swa_full is not False,

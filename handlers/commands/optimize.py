@@ -83,7 +83,6 @@ def _config(folder: ModelsFolder, name: str) -> ModelConfig:
 
 
 def _turn_into_gguf(config: ModelConfig, to: str | None, *, apply: bool) -> None:
-    from core.compute import limit_openmp_spin
 
     if to or apply:
         raise StoreError(
@@ -92,7 +91,6 @@ def _turn_into_gguf(config: ModelConfig, to: str | None, *, apply: bool) -> None
     path = config.root / f"{config.name}-gguf.yaml"
     if path.exists():
         raise StoreError(f"{path} is there already and is not overwritten: remove it to have it made again")
-    limit_openmp_spin()
     from core.embedding_form import embedding_yaml, make_embedding_form
     from core.store.disk import explained_disk_errors
 
@@ -148,9 +146,7 @@ def _compare_and_note(config: ModelConfig, to: str | None, *, apply: bool) -> No
 
 
 def _measured(config: ModelConfig, to: str | None) -> Comparison:
-    from core.compute import limit_openmp_spin
 
-    limit_openmp_spin()
     from core.optimize import compare_forms
     from handlers.progress import draw_progress
 

@@ -46,11 +46,9 @@ def add_command(commands: Commands) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from core.compute import limit_openmp_spin
     from core.config.folder import read_folder
     from core.packer import make_packs
 
-    limit_openmp_spin()
     folder = read_folder(arguments.models, Settings.from_environ().folder_defaults)
     if arguments.name not in folder.configs:
         raise UnknownModel(f"there is no model {arguments.name!r} in {arguments.models}: see `warmfn models`")

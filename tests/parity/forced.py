@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from core.config.model import needs_flash_attention
 from core.engine.batch import Batch, Chunk
 from core.engine.sequence import Sequence
+from core.llama.attention import flash_attention
 from core.llama.context import ContextSettings, LlamaContext
 from core.llama.model import LlamaModel
 
@@ -39,7 +40,7 @@ def open_context(
         micro_batch=128,
         threads=2,
         threads_batch=2,
-        flash_attention="on" if needs_flash_attention(cache_type) else "off",
+        flash_attention=flash_attention(None, needed=needs_flash_attention(cache_type)),
         cache_type_k=cache_type,
         cache_type_v=cache_type,
         max_outputs=num_seqs + max_drafted,
