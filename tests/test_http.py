@@ -142,6 +142,9 @@ def test_an_unknown_parameter_is_accepted_with_a_warning_that_suggests_the_right
         ({"logprobs": True}, "logprobs"),
         ({"logit_bias": {"5000": 1}}, "logit_bias"),
         ({"logit_bias": {"x": 1}}, "logit_bias"),
+        ({"logit_bias": {"9" * 5000: 1}}, "logit_bias"),
+        ({"logit_bias": {"": 1}}, "logit_bias"),
+        ({"stop": ["x"] * 65}, "stop"),
         ({"model": 5}, "model"),
     ],
 )
@@ -157,6 +160,11 @@ def test_a_wrong_or_unsupported_parameter_is_a_400_that_names_it(
 def test_what_is_not_json_or_too_large_or_elsewhere_gets_its_own_status(client: httpx.Client) -> None:
     assert client.post("/v1/chat/completions", content=b"{").status_code == 400
     assert client.post("/v1/chat/completions", content=b"[]").status_code == 400
+    assert "not JSON" in error(client.post("/v1/chat/completions", content=b"[" * 9000))["message"]
+    assert (
+        "within one another"
+        in error(client.post("/v1/completions", content=b'{"":' * 99 + b"0" + b"}" * 99))["message"]
+    )
     assert error(client.post("/v1/chat/completions", content=b" " * 10_001))["code"] == "request_too_large"
     assert error(client.post("/v1/chat/completions", json={**CHAT, "model": "x"}))["code"] == "model_not_found"
     assert error(client.get("/v1/chat/completions"))["code"] == "method_not_allowed"
