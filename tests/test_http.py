@@ -217,6 +217,16 @@ def test_a_full_queue_is_a_429_that_says_when_to_come_back(client: httpx.Client,
         thread.join()
 
 
+def test_more_prompts_than_could_ever_wait_are_refused_before_they_are_read(
+    client: httpx.Client, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service.runner._model, "tokenize", None)
+    response = client.post("/v1/completions", json={"model": "fake", "prompt": ["x"] * 5})
+    assert response.status_code == 400
+    assert error(response)["param"] == "prompt"
+    assert "at most 4" in error(response)["message"]
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_goes_away_frees_its_slot(client: httpx.Client, service: FakeService, stream: bool) -> None:
     engine = service.runner.engine
