@@ -100,6 +100,12 @@ class Service:
             tell(FAULT)
             raise
 
+    def waits(self, payload: object) -> bool:
+        """Whether `open` may have to wait until the model is loaded."""
+        named = payload.get("model") if isinstance(payload, dict) else None
+        names = [named] if isinstance(named, str) and named else list(self.folder.configs)
+        return any(self.registry.status(name).state in ("unloaded", "loading") for name in names)
+
     def update(self, folder: ModelsFolder) -> None:
         """Go on with what the models folder says now; see `Registry.update`."""
         self.registry.update(folder)

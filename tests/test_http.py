@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from core.config.model import ModelConfig
 from core.errors import ModelUnusable
 from core.loader import Runner
 from core.service import Service
+from handlers.asgi import OPENERS
 from tests.fakes import completion, fail_decode, text_of
 from tests.serving import FakeModel, FakeService, Server, eventually, fake_config
 
@@ -302,6 +305,24 @@ def test_health_is_alive_while_ready_and_ping_wait_for_the_load() -> None:
         service.decoder.gate.set()
         assert eventually(lambda: client.get("/ready").status_code == 200)
         assert client.get("/ping").status_code == 200
+    service.close()
+
+
+def test_requests_that_wait_for_one_model_hold_up_no_other() -> None:
+    service, is_loaded, count = FakeService(), threading.Event(), OPENERS + 1
+    load = service._load_runner
+    service._load_runner = lambda config: load(config) if config.name == "fake" else is_loaded.wait(10)  # type: ignore
+    service.update(replace(service.folder, configs=service.folder.configs | {"slow": fake_config("slow")}))
+    service.registry.preload(["fake", "slow"])
+    with Server(service) as server, httpx.Client(base_url=server.url, timeout=5) as client:
+        url, body = f"{server.url}/v1/chat/completions", {**CHAT, "model": "slow"}
+        with ThreadPoolExecutor(count) as clients:
+            for _ in range(count):
+                clients.submit(httpx.post, url, json=body, timeout=20)
+            assert eventually(lambda: service.registry._entries["slow"].num_users == count)
+            assert client.post("/v1/chat/completions", json=CHAT).status_code == 200
+            assert client.get("/v1/models").status_code == 200
+            is_loaded.set()
     service.close()
 
 
