@@ -32,8 +32,7 @@ OPENERS = 32
 """Threads that parse, template and tokenize, so that the event loop never does."""
 
 WAITERS = 256
-"""Threads that do so once a model is loaded, and wait for that: others than those which requests to a loaded one need.
-"""
+"""Threads that wait for a model to be loaded and then do the same: requests to one that is there need none of these."""
 
 
 def create_app(
