@@ -23,7 +23,7 @@ CoreError
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 class CoreError(Exception):
@@ -46,6 +46,14 @@ class CoreError(Exception):
 
     def headers(self) -> dict[str, str]:
         return {}
+
+    def anew(self) -> Self:
+        """The same error for one more caller. One that is raised for all of them would keep what each was doing, for
+        ever, as the frames of its traceback."""
+        twin = type(self).__new__(type(self), *self.args)
+        vars(twin).update(vars(self))
+        twin.__cause__ = self.__cause__
+        return twin
 
 
 class InvalidRequest(CoreError):

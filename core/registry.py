@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
@@ -19,7 +18,7 @@ from typing import Literal
 from core import coldstart
 from core.config.folder import ModelsFolder
 from core.config.model import ModelConfig
-from core.errors import ModelLoading, ModelUnusable, ShuttingDown, UnknownModel
+from core.errors import CoreError, ModelLoading, ModelUnusable, ShuttingDown, UnknownModel
 from core.loader import KEPT, Loaded, Loader, Runner
 
 logger = logging.getLogger("warmfn.registry")
@@ -99,8 +98,11 @@ class Registry:
         raise UnknownModel(f"there is no model {name!r}; this server has: {known}{broken}", param="model")
 
     def preload(self, names: Iterable[str]) -> None:
-        """Begin to load, in this order. The first call says what `is_ready` waits for. Raises UnknownModel."""
-        entries: list[_Entry] = []
+        """Begin to load, in this order. The first call says what `is_ready` waits for. Raises UnknownModel, and loads
+        nothing then."""
+        names, entries = list(names), list[_Entry]()
+        for name in names:
+            self.config(name)
         if self._preloaded is None:
             self._preloaded = entries
         for name in names:
@@ -172,9 +174,13 @@ class Registry:
 
     def _wait(self, entry: _Entry, seconds: float) -> Runner:
         try:
-            return entry.future.result(None if math.isinf(seconds) else seconds).runner
-        except FutureTimeout:
+            failure = entry.future.exception(None if math.isinf(seconds) else seconds)
+        except TimeoutError:
             raise ModelLoading(f"{entry.config.name} is still loading", retry_after=5) from None
+        if failure:
+            assert isinstance(failure, CoreError), "so the loader says"
+            raise failure.anew()
+        return entry.future.result().runner
 
     def _enter(self, name: str) -> _Entry:
         """The model's entry, which begins to load if it is new."""

@@ -100,6 +100,12 @@ class Service:
             tell(FAULT)
             raise
 
+    def waits(self, payload: object) -> bool:
+        """Whether `open` may have to wait until the model is loaded."""
+        named = payload.get("model") if isinstance(payload, dict) else None
+        names = [named] if isinstance(named, str) and named else list(self.folder.configs)
+        return any(self.registry.status(name).state in ("unloaded", "loading") for name in names)
+
     def update(self, folder: ModelsFolder) -> None:
         """Go on with what the models folder says now; see `Registry.update`."""
         self.registry.update(folder)
@@ -130,9 +136,11 @@ class Service:
         request = CompletionRequest.parse(payload)
         deadline = request.within(deadline)
         with self._text_runner(request, deadline) as runner:
+            asked = request.prompts()
+            _check_number(len(asked), runner, "prompt")
             prompts = [
                 runner.completion_prompt(prompt) if isinstance(prompt, str) else runner.token_prompt(prompt)
-                for prompt in request.prompts()
+                for prompt in asked
             ]
             return self._generate(request, runner, prompts, replies.Heading("text_completion", runner.name), deadline)
 
@@ -140,7 +148,9 @@ class Service:
         request = EditRequest.parse(payload)
         deadline = request.within(deadline)
         with self._text_runner(request, deadline) as runner:
-            prompts = [runner.edit_prompt(text, request.instruction) for text in request.inputs()]
+            inputs = request.inputs()
+            _check_number(len(inputs), runner, "input")
+            prompts = [runner.edit_prompt(text, request.instruction) for text in inputs]
             return self._generate(request, runner, prompts, replies.Heading("edit", runner.name), deadline)
 
     def _list_models(self, payload: object, _: Deadline | None) -> Reply:
@@ -242,6 +252,17 @@ class Service:
         for warning in warnings:
             logger.warning("%s", warning)
         return warnings
+
+
+def _check_number(count: int, runner: TextRunner, param: str) -> None:
+    """Before any of them is rendered and read, which for millions would take hours."""
+    most = runner.limits.slots + runner.limits.max_queue
+    if count > most:
+        raise InvalidRequest(
+            f"{param} has {count} entries, and {runner.name} takes at most {most} at once (its `slots` and "
+            "`max_queue`): send them in several requests",
+            param=param,
+        )
 
 
 def _left(deadline: Deadline | None) -> float:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Literal
 
 from starlette.middleware.exceptions import ExceptionMiddleware
@@ -14,9 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
-from core.engine.deadline import Deadline
 from core.errors import BodyTooLarge, CoreError
-from core.reply import Reply
 from core.service import Service
 from handlers.keys import KeyGuard
 from handlers.payload import payload_of
@@ -30,7 +29,10 @@ MAX_BODY = 32 << 20
 """Bytes of a request body; Cloud Run takes no more either."""
 
 OPENERS = 32
-"""Threads that parse, template and tokenize, or wait for a model to load, so that the event loop never does."""
+"""Threads that parse, template and tokenize, so that the event loop never does."""
+
+WAITERS = 256
+"""Threads that wait for a model to be loaded and then do the same: requests to one that is there need none of these."""
 
 
 def create_app(
@@ -61,6 +63,7 @@ class _Routes:
             "/metrics": self.metrics,
         }
         self._openers = ThreadPoolExecutor(OPENERS, thread_name_prefix="open")
+        self._waiters = ThreadPoolExecutor(WAITERS, thread_name_prefix="wait")
 
     def all(self) -> list[Route]:
         pages = [Route(path, page) for path, page in self._pages.items()]
@@ -75,7 +78,11 @@ class _Routes:
             raise wrong_method(method, path, target.method)
         deadline = deadline_of(request, self._time_limits)
         body = await self._body(request)
-        return ReplyResponse(await self._run(lambda: self._open(request, target, body, deadline)))
+        loop = asyncio.get_running_loop()
+        payload = await loop.run_in_executor(self._openers, self._payload, request, target, body)
+        threads = self._waiters if self._service().waits(payload) else self._openers
+        open_reply = partial(self._service().open, target.route, payload, deadline)
+        return ReplyResponse(await loop.run_in_executor(threads, open_reply))
 
     async def health(self, request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -98,10 +105,8 @@ class _Routes:
             return "ready", details
         return "loading" if "loading" in details["models"].values() else "failed", details
 
-    def _open(self, request: Request, target: Target, body: bytes, deadline: Deadline | None) -> Reply:
-        service = self._service()
-        payload = payload_of(request, body, in_path=target.model, models=service.folder.configs)
-        return service.open(target.route, payload, deadline)
+    def _payload(self, request: Request, target: Target, body: bytes) -> object:
+        return payload_of(request, body, in_path=target.model, models=self._service().folder.configs)
 
     async def _body(self, request: Request) -> bytes:
         chunks, size = [], 0
@@ -111,9 +116,6 @@ class _Routes:
                 raise BodyTooLarge(f"the body is larger than {self._max_body >> 20} MiB")
             chunks.append(chunk)
         return b"".join(chunks)
-
-    async def _run(self, call: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._openers, call)
 
 
 async def _core_error(request: Request, error: Exception) -> Response:

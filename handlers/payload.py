@@ -27,5 +27,5 @@ def payload_of(request: Request, body: bytes, *, in_path: str | None, models: Co
 def _parse(body: bytes) -> object:
     try:
         return json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"the body is not JSON: {error}") from None

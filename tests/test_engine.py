@@ -7,6 +7,7 @@ import pytest
 from core.engine.engine import Engine
 from core.errors import DecodeFailed, QueueFull, ShuttingDown
 from tests.fakes import END, FakeDecoder, completion, fail_decode, make_scheduler, sequence, text_of
+from tests.serving import eventually
 
 
 def make(decoder: FakeDecoder, **options: int) -> Engine:
@@ -115,9 +116,14 @@ def test_a_crash_of_the_thread_resolves_every_request_and_says_why(caplog: pytes
     engine.start()
     assert ended.wait(5)
     assert isinstance(listener.last.error, DecodeFailed)
-    with pytest.raises(DecodeFailed, match="a bug"):
-        engine.submit(sequence(range(4))[0])
+    refusals = []
+    for _ in range(2):
+        with pytest.raises(DecodeFailed, match="a bug") as raised:
+            engine.submit(sequence(range(4))[0])
+        refusals.append(raised.value)
+    assert refusals[0] is not refusals[1], "a shared one would keep every caller's frames"
     assert "the engine stopped" in caplog.text
+    assert eventually(lambda: engine.is_idle), "nobody would replace it"
 
 
 def test_an_errand_is_run_on_the_engines_thread_once_nothing_runs() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 
 import core.errors
+from core.config.problem import ConfigFault
 from core.errors import Busy, CoreError, DeadlineExceeded
 
 
@@ -37,3 +38,10 @@ def test_whoever_may_come_again_is_told_when() -> None:
 def test_what_can_never_fit_is_not_to_be_sent_again() -> None:
     assert DeadlineExceeded("too long", retry_after=None).headers() == {"x-should-retry": "false"}
     assert DeadlineExceeded("too busy", retry_after=2.1).headers() == {"Retry-After": "3"}
+
+
+def test_an_error_that_is_raised_anew_says_the_same() -> None:
+    for error in (DeadlineExceeded("too busy", retry_after=2.1, left=3), ConfigFault("a.yaml", "slots", "too many")):
+        twin = error.anew()
+        assert type(twin) is type(error)
+        assert (str(twin), twin.body(), twin.headers()) == (str(error), error.body(), error.headers())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from core.config.model import ModelConfig
 from core.errors import ModelUnusable
 from core.loader import Runner
 from core.service import Service
+from handlers.asgi import OPENERS
 from tests.fakes import completion, fail_decode, text_of
 from tests.serving import FakeModel, FakeService, Server, eventually, fake_config
 
@@ -142,6 +145,9 @@ def test_an_unknown_parameter_is_accepted_with_a_warning_that_suggests_the_right
         ({"logprobs": True}, "logprobs"),
         ({"logit_bias": {"5000": 1}}, "logit_bias"),
         ({"logit_bias": {"x": 1}}, "logit_bias"),
+        ({"logit_bias": {"9" * 5000: 1}}, "logit_bias"),
+        ({"logit_bias": {"": 1}}, "logit_bias"),
+        ({"stop": ["x"] * 65}, "stop"),
         ({"model": 5}, "model"),
     ],
 )
@@ -157,6 +163,11 @@ def test_a_wrong_or_unsupported_parameter_is_a_400_that_names_it(
 def test_what_is_not_json_or_too_large_or_elsewhere_gets_its_own_status(client: httpx.Client) -> None:
     assert client.post("/v1/chat/completions", content=b"{").status_code == 400
     assert client.post("/v1/chat/completions", content=b"[]").status_code == 400
+    assert "not JSON" in error(client.post("/v1/chat/completions", content=b"[" * 9000))["message"]
+    assert (
+        "within one another"
+        in error(client.post("/v1/completions", content=b'{"":' * 99 + b"0" + b"}" * 99))["message"]
+    )
     assert error(client.post("/v1/chat/completions", content=b" " * 10_001))["code"] == "request_too_large"
     assert error(client.post("/v1/chat/completions", json={**CHAT, "model": "x"}))["code"] == "model_not_found"
     assert error(client.get("/v1/chat/completions"))["code"] == "method_not_allowed"
@@ -207,6 +218,16 @@ def test_a_full_queue_is_a_429_that_says_when_to_come_back(client: httpx.Client,
     service.decoder.gate.set()
     for thread in threads:
         thread.join()
+
+
+def test_more_prompts_than_could_ever_wait_are_refused_before_they_are_read(
+    client: httpx.Client, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service.runner._model, "tokenize", None)
+    response = client.post("/v1/completions", json={"model": "fake", "prompt": ["x"] * 5})
+    assert response.status_code == 400
+    assert error(response)["param"] == "prompt"
+    assert "at most 4" in error(response)["message"]
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -284,6 +305,24 @@ def test_health_is_alive_while_ready_and_ping_wait_for_the_load() -> None:
         service.decoder.gate.set()
         assert eventually(lambda: client.get("/ready").status_code == 200)
         assert client.get("/ping").status_code == 200
+    service.close()
+
+
+def test_requests_that_wait_for_one_model_hold_up_no_other() -> None:
+    service, is_loaded, count = FakeService(), threading.Event(), OPENERS + 1
+    load = service._load_runner
+    service._load_runner = lambda config: load(config) if config.name == "fake" else is_loaded.wait(10)  # type: ignore
+    service.update(replace(service.folder, configs=service.folder.configs | {"slow": fake_config("slow")}))
+    service.registry.preload(["fake", "slow"])
+    with Server(service) as server, httpx.Client(base_url=server.url, timeout=5) as client:
+        url, body = f"{server.url}/v1/chat/completions", {**CHAT, "model": "slow"}
+        with ThreadPoolExecutor(count) as clients:
+            for _ in range(count):
+                clients.submit(httpx.post, url, json=body, timeout=20)
+            assert eventually(lambda: service.registry._entries["slow"].num_users == count)
+            assert client.post("/v1/chat/completions", json=CHAT).status_code == 200
+            assert client.get("/v1/models").status_code == 200
+            is_loaded.set()
     service.close()
 
 

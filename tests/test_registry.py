@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -181,6 +182,25 @@ def test_a_model_that_failed_is_tried_again_when_the_folder_changes(models: Mode
     models.registry.update(folder(model(context_size=20)))
     assert eventually(lambda: models.registry.status("a").state == "ready")
     assert models.uses(20)
+
+
+def test_each_request_to_a_model_that_failed_has_an_error_of_its_own(models: Models) -> None:
+    """A shared one would keep every request that it was raised for, as the frames of its traceback."""
+    models.registry.update(folder(model(context_size=13)))
+    errors = []
+    for _ in range(3):
+        with pytest.raises(ModelUnusable, match="too much") as raised:
+            models.use()
+        errors.append(raised.value)
+    lengths = [len(list(traceback.walk_tb(error.__traceback__))) for error in errors]
+    assert len({id(error) for error in errors}) == 3
+    assert lengths == lengths[:1] * 3
+
+
+def test_a_preload_that_names_no_model_loads_nothing(models: Models) -> None:
+    with pytest.raises(UnknownModel, match="nobody"):
+        models.registry.preload(["a", "nobody"])
+    assert models.registry.status("a").state == "unloaded"
 
 
 def test_a_removed_model_is_unknown_at_once_and_closed_when_idle(models: Models) -> None:

@@ -16,6 +16,7 @@ from core.config.folder import read_folder
 from core.config.model import ModelConfig
 from core.engine.sequence import Sequence, Update
 from core.packs.folder import SERVED, Pack, PackFolder
+from core.runners import packs
 from core.runners.packs import MIN_SERVED
 from core.runners.text import TextRunner
 from tests.fakes import completion, text_of
@@ -242,6 +243,31 @@ def test_a_folder_that_cannot_be_written_costs_a_warning_and_no_request(
     assert eventually(lambda: "no pack is made of" in caplog.text)
     runner.close()
     assert caplog.text.count("no pack is made of") == 1
+
+
+def test_beginnings_that_cannot_be_written_do_not_pile_up(
+    fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packs, "MAX_COMING", 3)
+    runner = fakes.start(fakes.config(RECORDING))
+    (tmp_path / "cache").write_text("in the way")
+    for topic in range(6):
+        for question in ("1?", "2?"):
+            ask(runner, question, begin=f"{topic}: ")
+    assert runner.packs
+    assert len(runner.packs._coming) == 3
+
+
+def test_a_pack_whose_file_gave_way_to_others_is_forgotten(fakes: Fakes, tmp_path: Path) -> None:
+    runner = fakes.start(fakes.config(RECORDING))
+    assert runner.packs
+    slots = runner.packs._slots
+    for topic in "ab":
+        for question in ("1?", "2?"):
+            ask(runner, question, begin=topic)
+        assert eventually(lambda: [text(prefix.tokens)[0] for prefix in slots.stored] == [topic])  # noqa: B023
+        [path] = (tmp_path / "cache").glob("*.pack")
+        path.unlink()  # as another process does that needs the room
 
 
 def text(tokens: list[int]) -> str:

@@ -35,7 +35,7 @@ def test_penalties_look_back_no_further_than_the_context(asked: int, used: int) 
         ({"prompt_lookup": "off"}, True, 0),
         ({}, False, 0),  # a recurrent state cannot forget a draft that was wrong
         ({"parameters": {"batch": 8}}, True, 7),
-        ({"parameters": {"batch": 1}}, True, 0),
+        ({"parameters": {"batch": 1}, "slots": 1}, True, 0),
     ],
 )
 def test_drafts_are_made_unless_switched_off_or_impossible(
@@ -67,6 +67,13 @@ def test_a_window_is_drafted_behind_and_copied_only_where_nothing_of_it_is_lost(
     limits = plan_limits(config, model_of(attention_window=16), None)
     assert limits.max_drafted == max_drafted
     assert (limits.min_copy < limits.context_size) == copies
+
+
+def test_a_batch_without_a_row_for_each_slot_is_refused() -> None:
+    """llama.cpp's batch is an array of that length, which nothing keeps from being written beyond."""
+    config = ModelConfig(name="m", root=Path("/nowhere"), **{"slots": 3, "parameters": {"batch": 2}})
+    with pytest.raises(ModelUnusable, match=r"batch \(2\) is less than slots \(3\)"):
+        plan_limits(config, model_of(), None)
 
 
 def test_a_pool_takes_what_half_of_the_memory_holds() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -147,8 +148,23 @@ def test_the_list_of_models_is_filtered_with_go_s_expressions() -> None:
         {"prompt": ["b", "\udc00"]},
         {"prompt": "c", "user": "\ud83d"},
         {"prompt": "d", "metadata": {"e": [{"\ud83d": 1}]}},
+        {"prompt": "e", "metadata": [1, "\ud83d"]},
     ],
 )
 def test_half_a_character_is_refused_and_named(body: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest, match=r"half of a character, \\ud"):
         CompletionRequest.parse(body)
+
+
+def test_of_many_unknown_parameters_some_are_named_and_all_counted() -> None:
+    body = {"prompt": "x", "p" * 10**6: 0} | {f"x{number}": 0 for number in range(10_000)}
+    warnings = CompletionRequest.parse(body).warnings
+    assert warnings[-1] == "9993 more unknown parameters were ignored"
+    assert sum(map(len, warnings)) < 1000
+
+
+@pytest.mark.parametrize("name", ["mirostat_tau", "mirostat_eta"])
+@pytest.mark.parametrize("value", [math.inf, math.nan, 1e300])
+def test_what_is_no_number_to_llama_cpp_is_refused(name: str, value: float) -> None:
+    with pytest.raises(InvalidRequest, match=name):
+        CompletionRequest.parse({"prompt": "x", name: value})

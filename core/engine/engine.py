@@ -100,7 +100,7 @@ class Engine:
         """Accept `seq`, or raise QueueFull, ShuttingDown or what broke the engine. Any thread may call."""
         with self._mail:
             if self._refusal:
-                raise self._refusal
+                raise self._refusal.anew()
             if self.num_waiting >= self._max_queue:
                 raise QueueFull(f"{self._max_queue} requests are waiting already (`max_queue`)")
             self._new.append(seq)
@@ -126,7 +126,7 @@ class Engine:
         done: Future[T] = Future()
         with self._mail:
             if self._refusal:
-                done.set_exception(self._refusal)
+                done.set_exception(self._refusal.anew())
             else:
                 self._errands.append((errand, done))
                 self._mail.notify()
@@ -235,6 +235,7 @@ class Engine:
             errands = [done for _, done in self._errands]
             self._errands.clear()
         for seq in seqs:
-            seq.deliver(Update(error=error))
+            seq.deliver(Update(error=error.anew()))
         for done in errands:
-            done.set_exception(error)
+            done.set_exception(error.anew())
+        self._rests = True

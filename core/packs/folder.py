@@ -16,6 +16,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from core.config.model import ModelConfig
+from core.engine.prefix import StoredPrefix
 from core.errors import StoreError
 from core.packs.fingerprint import Fingerprint, fingerprint
 from core.packs.pack_file import SUFFIX, FileState, PackHeader, check_pack, read_header, read_pack, write_pack
@@ -137,9 +138,14 @@ class PackFolder:
         header = PackHeader(
             self._model, source, tokens, fingerprint(self._weights), self._layout, len(state), round(seconds, 3)
         )
-        self._make_room(len(state), path, keep)
+        with explained_disk_errors(self.path):
+            self._make_room(len(state), path, keep)
         write_pack(path, header, state)
         return Pack(path, header)
+
+    def has(self, prefix: StoredPrefix) -> bool:
+        """Whether the pack of these tokens is still there: others may have needed the room."""
+        return self.place(prefix.tokens).exists()
 
     def place(self, tokens: list[int]) -> Path:
         """Where the pack of these tokens lies."""

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from core.config.problem import Problem
 from core.engine.engine import Engine
-from core.engine.prefix import common_prefix
+from core.engine.prefix import StoredPrefix, common_prefix
 from core.engine.sequence import Sequence, Update
 from core.engine.slots import Slots
 from core.errors import CoreError, DecodeFailed
@@ -25,6 +25,9 @@ logger = logging.getLogger("warmfn.packs")
 
 MIN_SERVED = 256
 """Tokens that two prompts must have begun with alike to be worth a file."""
+
+MAX_COMING = 64
+"""Beginnings that wait to be written, or could not be: with as many no others are tried."""
 
 COVERED = 0.9
 """The part of a beginning that a pack must have to do for it."""
@@ -102,6 +105,8 @@ class Packs:
         self._writer.shutdown()
 
     def _consider(self, tokens: list[int]) -> None:
+        if len(self._coming) >= MAX_COMING:
+            return
         known = (*self._coming, *(prefix.tokens for prefix in self._slots.stored))
         if max((common_prefix(tokens, other) for other in known), default=0) < COVERED * len(tokens):
             self._coming.append(tokens)
@@ -136,8 +141,9 @@ class Packs:
         else:
             logger.info("%s: %d tokens that prompts have begun with more than once", pack, len(tokens))
             pack.check()
-            self._engine.call(lambda: self._add(pack))
+            gone = [other for other in self._slots.stored if not self.folder.has(other)]
+            self._engine.call(lambda: self._add(pack, gone))
 
-    def _add(self, pack: Pack) -> None:
-        self._slots.stored = (*self._slots.stored, pack)
+    def _add(self, pack: Pack, gone: List[StoredPrefix]) -> None:
+        self._slots.stored = (*(other for other in self._slots.stored if other not in gone), pack)
         self._coming.remove(pack.tokens)

@@ -94,6 +94,11 @@ def plan_limits(config: ModelConfig, model: LlamaModel, memory: int | None) -> L
         )
     slots = config.slots or DEFAULT_SLOTS
     max_batch = batch_rows(config.parameters.batch, on_gpu=model.is_offloaded)
+    if max_batch < slots:
+        raise ModelUnusable(
+            f"{config.name}: batch ({max_batch}) is less than slots ({slots}), and each request that runs needs a row "
+            "of every step: leave parameters.batch out, or lower slots"
+        )
     cache = plan_cache(config, model, context_size, max_batch, memory)
     _check_fit(config, model, cache, context_size, memory)
     return Limits(

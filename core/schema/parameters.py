@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from core.config.scalars import MAX_SHOWN, brief
 from core.engine.deadline import MAX_SECONDS, Deadline, earliest
 from core.errors import InvalidRequest
+
+MAX_DEPTH = 64
+"""Lists and objects within one another: far more than any request needs, and fewer than what walks through them bears.
+"""
+
+MAX_NAMED = 8
+"""Unknown parameters that are named one by one: to look for what was meant takes a while, and headers have a limit."""
 
 
 class Payload(BaseModel):
@@ -32,7 +40,7 @@ class Payload(BaseModel):
         """Raises InvalidRequest naming the parameter."""
         if not isinstance(payload, Mapping):
             raise InvalidRequest("the body must be a JSON object")
-        _check_unicode(payload)
+        _check_values(payload)
         for name, neutral in cls.unsupported.items():
             if payload.get(name) not in (None, *neutral):
                 raise InvalidRequest(f"{name} is not supported here; leave it out", param=name)
@@ -45,12 +53,14 @@ class Payload(BaseModel):
     def warnings(self) -> list[str]:
         ignored = self.__pydantic_extra__ or {}
         unknown = [n for n in ignored if n not in self.without_effect and n not in self.unsupported]
-        return [self._unknown(name) for name in unknown]
+        others = len(unknown) - MAX_NAMED
+        warnings = [self._unknown(name) for name in unknown[:MAX_NAMED]]
+        return [*warnings, f"{others} more unknown parameters were ignored"] if others > 0 else warnings
 
     def _unknown(self, name: str) -> str:
-        close = difflib.get_close_matches(name, type(self).model_fields, n=1)
+        close = difflib.get_close_matches(name[:MAX_SHOWN], type(self).model_fields, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        return f"unknown parameter {name!r} was ignored{hint}"
+        return f"unknown parameter {brief(name)} was ignored{hint}"
 
 
 class RequestBody(Payload):
@@ -68,19 +78,26 @@ class RequestBody(Payload):
         return earliest(deadline, own)
 
 
-def _check_unicode(payload: object) -> None:
-    r"""JSON can say half a character (`"\ud800"`), which no tokenizer takes.
+def _check_values(payload: object) -> None:
+    """Raise InvalidRequest for what is nested too deeply, and for half a character, which JSON can say and no tokenizer
+    takes."""
+    level: Iterable[object] = [payload]
+    for _ in range(MAX_DEPTH):
+        level = [inner for value in level for inner in _within(value)]
+        if not level:
+            return
+    raise InvalidRequest(f"the body has more than {MAX_DEPTH} lists and objects within one another")
 
-    A list that begins with a number is passed over: it holds tokens, up to a million of them, or is refused anyway."""
-    unchecked = [payload]
-    while unchecked:
-        value = unchecked.pop()
-        if isinstance(value, str):
-            _check_text(value)
-        elif isinstance(value, Mapping):
-            unchecked += [*value, *value.values()]
-        elif isinstance(value, list) and value and not isinstance(value[0], int):
-            unchecked += value
+
+def _within(value: object) -> Iterable[object]:
+    """The parts of a value. A list of tokens, which may be a million, has none that need a look."""
+    if isinstance(value, str):
+        _check_text(value)
+    elif isinstance(value, Mapping):
+        return (*value, *value.values())
+    elif isinstance(value, list) and not set(map(type, value)) <= {int}:
+        return value
+    return ()
 
 
 def _check_text(text: str) -> None:

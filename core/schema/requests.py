@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import BaseModel, Field, field_validator
 
+from core.config.scalars import brief
 from core.errors import InvalidRequest
 from core.prompt.pattern import compile_pattern
 from core.schema.messages import Message
@@ -17,6 +19,14 @@ MAX_SEED = 2**32 - 2
 
 MAX_INT32 = 2**31 - 1
 """llama.cpp counts in 32 bits."""
+
+MAX_FLOAT32 = 3.4e38
+"""Its numbers have as many; what is beyond becomes infinity."""
+
+MAX_STOPS = 64
+"""Each is looked for in every stream after every token, while all streams wait."""
+
+TOKEN_ID = re.compile("0|[1-9][0-9]{0,9}")
 
 PENALTIES = ("repeat_penalty", "repeat_last_n", "presence_penalty", "frequency_penalty")
 DRAW = ("top_k", "top_p", "min_p", "typical_p")
@@ -49,11 +59,11 @@ class Generation(RequestBody):
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     mirostat: Literal[0, 1, 2] | None = None
-    mirostat_tau: Annotated[float, Field(ge=0)] | None = None
-    mirostat_eta: Annotated[float, Field(ge=0)] | None = None
+    mirostat_tau: Annotated[float, Field(ge=0, le=MAX_FLOAT32)] | None = None
+    mirostat_eta: Annotated[float, Field(ge=0, le=MAX_FLOAT32)] | None = None
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
     seed: int | None = None
-    stop: str | list[str] | None = None
+    stop: str | Annotated[list[str], Field(max_length=MAX_STOPS)] | None = None
     ignore_eos: bool | None = None
 
     unsupported: ClassVar[dict[str, tuple[Any, ...]]] = {
@@ -72,8 +82,9 @@ class Generation(RequestBody):
     @field_validator("logit_bias")
     @classmethod
     def _keys_are_token_ids(cls, bias: dict[str, float] | None) -> dict[str, float] | None:
-        if wrong := next((key for key in bias or () if not key.isdecimal()), None):
-            raise ValueError(f"its keys are token ids; {wrong!r} is none")
+        for key in bias or ():
+            if not TOKEN_ID.fullmatch(key):
+                raise ValueError(f"its keys are token ids; {brief(key)} is none")
         return bias
 
     @property

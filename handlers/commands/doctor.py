@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from core.errors import UnknownModel
-from handlers.commands.options import Commands, add_models_option
+from handlers.commands.options import Commands, add_models_option, find_model
 from handlers.settings import Settings
 
 
@@ -33,8 +32,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     folder = read_folder(arguments.models, Settings.from_environ().folder_defaults)
     for name in arguments.names:
-        if name not in folder.configs:
-            raise UnknownModel(f"there is no model {name!r} in {arguments.models}: see `warmfn models`")
+        find_model(folder, name)
     is_well = True
     for diagnosis in examine(folder, arguments.names):
         is_well = is_well and (not diagnosis.problems if arguments.strict else diagnosis.is_fit)

@@ -8,8 +8,8 @@ import math
 import sys
 from typing import TYPE_CHECKING
 
-from core.errors import StoreError, UnknownModel
-from handlers.commands.options import Commands, add_models_option
+from core.errors import StoreError
+from handlers.commands.options import Commands, add_models_option, find_model
 from handlers.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from core.config.folder import read_folder
 
     folder = read_folder(arguments.models, Settings.from_environ().folder_defaults)
-    config = _config(folder, arguments.model)
+    config = find_model(folder, arguments.model)
     to = None if arguments.to.lower() == "auto" else arguments.to.upper()
     try:
         if config.optimized_from:
@@ -74,12 +74,6 @@ def _run(arguments: argparse.Namespace) -> int:
         print("warmfn: interrupted; nothing is kept.", file=sys.stderr)
         raise
     return 0
-
-
-def _config(folder: ModelsFolder, name: str) -> ModelConfig:
-    if name not in folder.configs:
-        raise UnknownModel(f"there is no model {name!r} in {folder.path}: see `warmfn models`")
-    return folder.configs[name]
 
 
 def _turn_into_gguf(config: ModelConfig, to: str | None, *, apply: bool) -> None:
@@ -118,7 +112,7 @@ def _make_own_file(folder: ModelsFolder, config: ModelConfig, origin: str, to: s
     if target.exists():
         print(f"{target}: is there already; remove it to have it made again")
         return
-    comparison = _measured(_config(folder, origin), to)
+    comparison = _measured(find_model(folder, origin), to)
     chosen = comparison.forms[1] if to else comparison.best
     place_form(chosen, target)
     print(f"{target}: is {chosen.path.name}, {chosen.quant}")

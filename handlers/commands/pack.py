@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from core.errors import UnknownModel
-from handlers.commands.options import Commands, add_models_option
+from handlers.commands.options import Commands, add_models_option, find_model
 from handlers.settings import Settings
 
 EPILOGUE = """\
@@ -50,9 +49,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from core.packer import make_packs
 
     folder = read_folder(arguments.models, Settings.from_environ().folder_defaults)
-    if arguments.name not in folder.configs:
-        raise UnknownModel(f"there is no model {arguments.name!r} in {arguments.models}: see `warmfn models`")
-    for made in make_packs(folder.configs[arguments.name], arguments.out):
+    for made in make_packs(find_model(folder, arguments.name), arguments.out):
         pack = made.pack
         print(
             f"{pack.header.source}: {len(pack.tokens)} tokens, {pack.num_bytes / 1e6:.1f} MB in {pack}\n"
