@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
 from core.coldstart import Phases
 from core.engine.engine import Engine
 from core.engine.sequence import Sequence
-from core.llama.threads import STEPS, Threads
+from core.llama.threads import Threads
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -34,8 +33,8 @@ class Metrics:
         self._first_token = self._histogram("first_token_seconds", "From acceptance to the first token")
         self._running = self._gauge("running_sequences", "Sequences that have a seat", "model")
         self._waiting = self._gauge("waiting_sequences", "Accepted sequences without a seat", "model")
-        self._threads = self._gauge("threads", "Threads that compute steps of one row, of more", "model", "steps")
-        self._thread_changes = self._counter("thread_changes", "Times the governor chose others", "model", "steps")
+        self._threads = self._gauge("threads", "Threads that a step has at most, as the machine allows", "model")
+        self._thread_changes = self._counter("thread_changes", "Times the governor chose others", "model")
         self._cold_start = self._gauge("cold_start_seconds", "Phases of the start and of each load", "model", "phase")
 
     def text(self) -> bytes:
@@ -63,10 +62,8 @@ class Metrics:
         """Read the gauges of what runs and waits, and with how many threads, whenever the series are scraped."""
         self._running.labels(model).set_function(lambda: engine.num_running)
         self._waiting.labels(model).set_function(lambda: engine.num_waiting)
-        for steps in STEPS:
-            self._threads.labels(model, steps).set_function(partial(threads.settled, steps))
-            self._thread_changes.labels(model, steps)
-        threads.on_change = lambda steps: self._thread_changes.labels(model, steps).inc()
+        self._threads.labels(model).set_function(lambda: threads.now)
+        threads.on_change = self._thread_changes.labels(model).inc
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"warmfn_{name}", text, labels, registry=self._registry)

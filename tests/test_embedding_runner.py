@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import ContextLengthExceeded, DecodeFailed, InvalidRequest, ModelUnusable, ShuttingDown
 from core.runners import embedding
-from core.runners.embedding import EmbeddingRunner, Vectors, choose_budget, longest_input, unit_length
+from core.runners.embedding import MAX_INPUTS, EmbeddingRunner, Vectors, choose_budget, longest_input, unit_length
 
 CLS, SEP = 1, 2
 
@@ -106,6 +106,7 @@ def test_too_long_an_input_is_refused_by_number_and_nothing_is_computed(
     ("inputs", "words"),
     [
         ([], "empty list"),
+        (["a"] * (MAX_INPUTS + 1), "8193 entries and one request takes 8192: send several"),
         (["a", ""], r"input\[1\] is empty"),
         ([[97], []], r"input\[1\] is empty"),
         (["a", [97]], "mixes texts and token arrays"),

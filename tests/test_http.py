@@ -287,7 +287,7 @@ def test_models_and_metrics_tell_the_state(client: httpx.Client, service: FakeSe
     assert 'warmfn_requests_total{model="fake",route="chat/completions",status="200"} 1.0' in text
     assert 'warmfn_completion_tokens_total{model="fake"} 10.0' in text
     assert 'warmfn_running_sequences{model="fake"} 0.0' in text
-    assert 'warmfn_threads{model="fake",steps="single"} 2.0' in text
+    assert 'warmfn_threads{model="fake"} 2.0' in text
 
 
 def test_health_is_alive_while_ready_and_ping_wait_for_the_load() -> None:

@@ -166,10 +166,10 @@ class LlamaContext:
     def _compute(self, rows: int) -> None:
         threads = self.threads.of(rows)
         set_threads(self._handle, threads, threads)
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.process_time()
         if status := lib.llama_decode(self._handle, self._batch):
             raise DecodeFailed(f"llama_decode returned {status} for a batch of {rows} tokens")
-        self.threads.observe(rows, time.perf_counter() - started)
+        self.threads.observe(rows, time.perf_counter() - started, time.process_time() - cpu_started)
 
     def _fill(self, batch: Batch) -> None:
         raw = self._batch

@@ -18,6 +18,7 @@ from core.llama.attention import FLASH_ATTENTION, Attention
 from core.llama.model import LlamaModel
 from core.llama.rope import AS_TRAINED, Rope
 from core.llama.threadpool import set_threads
+from core.prompt.tokens import check_runs
 
 POOLINGS = {"mean": lib.LLAMA_POOLING_TYPE_MEAN, "cls": lib.LLAMA_POOLING_TYPE_CLS, "last": lib.LLAMA_POOLING_TYPE_LAST}
 MAX_ROWS = 64
@@ -60,7 +61,12 @@ class LlamaEmbedder:
         return self._model.is_offloaded
 
     def tokenize(self, texts: Sequence[str], *, add_special: bool) -> list[list[int]]:
-        """`<s>` or `[SEP]` written in a text stay text; the model's own special tokens are added once, if asked for."""
+        """`<s>` or `[SEP]` written in a text stay text; the model's own special tokens are added once, if asked for.
+
+        Raises InvalidRequest for a text that llama.cpp cannot be given.
+        """
+        for text in texts:
+            check_runs(text)
         return [self._model.tokenize(text, add_special=add_special, parse_special=False) for text in texts]
 
     def cost(self, lengths: Sequence[int]) -> int:

@@ -2,158 +2,94 @@
 
 ggml's threads meet at a barrier after every operation, and the others spin until the last one comes. While a neighbour
 holds one core, all of them are as slow as the one that shares it: fewer threads are then faster. Nobody tells a process
-in a container what its neighbours do, so the governor tries: now and then it computes a few steps with another number
-of threads, and stays with it if they were clearly faster.
+in a container what its neighbours do, but it knows what it got: spinning threads take all the time that they are given,
+so what is missing between their CPU time and the wall's was taken by somebody else.
 """
 
 from __future__ import annotations
 
 import logging
-import math
-from collections import deque
 from collections.abc import Callable
-from statistics import median
 
 logger = logging.getLogger("warmfn.threads")
 
-WINDOW = 5
-"""Steps whose median stands for now; one step alone may meet any accident."""
+WINDOW = 0.05
+"""Seconds of steps that are judged together: with less, one accident would count."""
 
-CLEARLY = 0.9
-"""The share of the present step time below which another number of threads is better: a hysteresis."""
-
-HOPELESS = 1.5
-"""A first trial step that takes this many times the present one ends the trial."""
-
-SLOWED = 1.4
-"""Steps that take this many times the usual mean that something has changed."""
+NOTEWORTHY = 0.25
+"""Cores; less may be the threads' own waking up."""
 
 SOONEST, LATEST = 0.5, 30.0
-"""Seconds of computing between two trials. The wait doubles with each that found nothing better."""
-
-USUAL_MEMORY = 0.98
-"""What one step leaves of the usual step time before it: it follows a growing context, not a sudden neighbour."""
-
-
-GOVERNED_ROWS = 32
-"""Rows of a step that is still governed. Prompts are not: their operations are long, their barriers few, and no two of
-their steps alike."""
-
-
-STEPS = ("single", "batched")
-"""Of one row, and of more."""
+"""Seconds of computing until a thread more is tried. The wait doubles with each try that was too early."""
 
 
 class Threads:
     """The thread counts of one context, for steps of one row and of more, which llama.cpp counts apart. With
     `governed` False they stay as they are: where a GPU computes, the CPU's threads have little to do.
 
-    `on_change` is told which of STEPS have another number of threads from now on.
+    `on_change` is called when other numbers are used from now on.
     """
 
     def __init__(self, single: int, batched: int, *, governed: bool, name: str) -> None:
-        self.on_change: Callable[[str], None] = lambda steps: None
+        self.on_change: Callable[[], None] = lambda: None
         self._most = (single, batched)
-        self._governors = (ThreadGovernor(single, name), ThreadGovernor(batched, name)) if governed else None
+        self._governor = ThreadGovernor(max(single, batched), name) if governed else None
 
-    def settled(self, steps: str) -> int:
-        """The number that one of STEPS have at present, short trials of others aside. Any thread may ask."""
-        index = STEPS.index(steps)
-        return self._governors[index].settled if self._governors else self._most[index]
+    @property
+    def now(self) -> int:
+        """The most that a step has at present. Any thread may ask."""
+        return self._governor.threads if self._governor else max(self._most)
 
     def of(self, rows: int) -> int:
         """For the next step."""
-        governor = self._governor(rows)
-        return governor.threads if governor else self._most[rows > 1]
+        return min(self._most[rows > 1], self.now)
 
-    def observe(self, rows: int, seconds: float) -> None:
-        if governor := self._governor(rows):
-            before = governor.settled
-            governor.observe(rows, seconds)
-            if governor.settled != before:
-                self.on_change(STEPS[rows > 1])
-
-    def _governor(self, rows: int) -> ThreadGovernor | None:
-        return self._governors[rows > 1] if self._governors and rows <= GOVERNED_ROWS else None
+    def observe(self, rows: int, seconds: float, cpu_seconds: float) -> None:
+        """A step of `rows` rows took `seconds`, in which this process computed for `cpu_seconds`."""
+        if self._governor and self._governor.observe(self.of(rows), seconds, cpu_seconds):
+            self.on_change()
 
 
 class ThreadGovernor:
-    """`threads` is what the next step should use, at most `most`; `settled` is the same without trials. Only one thread
-    at a time may call it."""
+    """`threads` is what a step may have, at most `most`. Only one thread at a time may call `observe`.
+
+    With n threads, one that gets the share s of a core makes all of them as slow, and without it the others are (n - 1)/n
+    as fast: so a thread less is better once more than 1/n of a core is missing.
+    """
 
     def __init__(self, most: int, name: str = "") -> None:
         self.threads = most
         self._name = name
         self._ladder = ladder(most)
-        self.settled = most
-        self._rows = 0
-        self._recent: deque[float] = deque(maxlen=WINDOW)
-        self._usual = math.inf
-        self._trial: list[float] = []
-        self._in_vain = 0
-        self._computed = 0.0
+        self._seconds = self._missing = 0.0
+        self._since_change = 0.0
+        self._patience = SOONEST
 
-    def observe(self, rows: int, seconds: float) -> None:
-        """A step of `rows` rows took `seconds` with `threads` threads."""
-        if rows != self._rows:
-            self._start_over(rows)
-        elif self.threads != self.settled:
-            self._observe_trial(seconds)
-        else:
-            self._observe_settled(seconds)
+    def observe(self, threads: int, seconds: float, cpu_seconds: float) -> bool:
+        """A step with so many threads. Returns whether `threads` has changed."""
+        self._seconds += seconds
+        self._missing += max(threads * seconds - cpu_seconds, 0.0)
+        if self._seconds < WINDOW:
+            return False
+        missing, self._since_change = self._missing / self._seconds, self._since_change + self._seconds
+        self._seconds = self._missing = 0.0
+        if threads > 1 and missing > max(1 / threads, NOTEWORTHY):
+            self._patience = min(2 * self._patience, LATEST) if self._since_change < self._patience else SOONEST
+            self._change(+1, f"of {threads} cores {missing:.2f} were somebody else's")
+        elif self.threads < self._ladder[0] and self._since_change >= self._patience:
+            self._change(-1, "perhaps the machine is quiet again")
+        return self._since_change == 0.0
 
-    def _start_over(self, rows: int) -> None:
-        """Steps of another size do not compare with those before. The step itself may have been the change's victim."""
-        self._rows, self.threads = rows, self.settled
-        self._recent.clear()
-        self._trial.clear()
-        self._usual = math.inf
-
-    def _observe_settled(self, seconds: float) -> None:
-        self._recent.append(seconds)
-        self._computed += seconds
-        if len(self._recent) < WINDOW:
-            return
-        now = median(self._recent)
-        self._usual = now if self._usual == math.inf else USUAL_MEMORY * self._usual + (1 - USUAL_MEMORY) * now
-        patience = SOONEST if now > SLOWED * self._usual else min(SOONEST * 2.0 ** min(self._in_vain, 10), LATEST)
-        if self._computed >= patience:
-            self._begin_trial()
-
-    def _begin_trial(self) -> None:
-        """The nearest other number first; each trial in vain looks further."""
-        self._computed = 0.0
-        place = self._ladder.index(self.settled)
-        others = sorted(set(range(len(self._ladder))) - {place}, key=lambda other: abs(other - place))
-        if others:
-            self.threads = self._ladder[others[self._in_vain % len(others)]]
-
-    def _observe_trial(self, seconds: float) -> None:
-        self._trial.append(seconds)
-        now = median(self._recent)
-        if len(self._trial) < WINDOW and min(self._trial) < HOPELESS * now:
-            return
-        tried = median(self._trial)
-        if len(self._trial) == WINDOW and tried < CLEARLY * now:
-            self._settle(now, tried)
-        else:
-            self._in_vain += 1
-        self.threads = self.settled
-        self._trial.clear()
-
-    def _settle(self, before: float, after: float) -> None:
-        logger.info(
-            "%s: %d threads instead of %d: a step of %d rows takes %.1f ms instead of %.1f",
-            *(self._name, self.threads, self.settled, self._rows, 1e3 * after, 1e3 * before),
-        )
-        self.settled = self.threads
-        self._recent.clear()
-        self._usual = math.inf
-        self._in_vain = 0
+    def _change(self, rungs: int, reason: str) -> None:
+        before = self.threads
+        self.threads = self._ladder[self._ladder.index(before) + rungs]
+        self._since_change = 0.0
+        level = logging.INFO if rungs > 0 else logging.DEBUG
+        logger.log(level, "%s: %d threads instead of %d: %s", self._name, self.threads, before, reason)
 
 
 def ladder(most: int) -> list[int]:
-    """The numbers worth trying, from `most` down to 1: one less, for one neighbour, then each about a third less."""
+    """The numbers worth having, from `most` down to 1: one less, for one neighbour, then each about a third less."""
     steps = [most]
     while steps[-1] > 1:
         steps.append(steps[-1] - 1 if len(steps) == 1 else max(1, steps[-1] * 2 // 3))

@@ -48,7 +48,7 @@ def check_runs(text: str) -> None:
     longest = max(found.end() - found.start() for kind in _RUNS for found in kind.finditer(text))
     if longest > MAX_RUN:
         raise InvalidRequest(
-            f"the prompt has {longest} characters in a row without a break between words, and the tokenizer takes "
+            f"the text has {longest} characters in a row without a break between words, and the tokenizer takes "
             f"{MAX_RUN}: put spaces or new lines into it, or leave that part out"
         )
 

@@ -44,6 +44,9 @@ FILL = 0.8
 DEFAULT_MAX_QUEUE = 4096
 """Inputs that may wait: twice the most that OpenAI takes in one call."""
 
+MAX_INPUTS = 8192
+"""In one call, whose vectors wait in memory for the last: with 1024 numbers each, 32 MiB, and 160 as JSON."""
+
 
 class EmbeddingBackend(Protocol):
     """A loaded embedding model. `tokenize` may be called from many threads at once, `embed_batch` from one."""
@@ -188,6 +191,10 @@ class EmbeddingRunner:
     def _tokens(self, inputs: Sequence[str] | Sequence[Sequence[int]]) -> list[list[int]]:
         if not inputs:
             raise InvalidRequest("input is an empty list: send at least one text", param="input")
+        if len(inputs) > MAX_INPUTS:
+            raise InvalidRequest(
+                f"input has {len(inputs)} entries and one request takes {MAX_INPUTS}: send several", param="input"
+            )
         for index, entry in enumerate(inputs):
             if not entry:
                 raise InvalidRequest(f"input[{index}] is empty: leave it out", param="input")
