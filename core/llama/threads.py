@@ -53,7 +53,7 @@ class Threads:
 class ThreadGovernor:
     """`threads` is what a step may have, at most `most`. Only one thread at a time may call `observe`.
 
-    With n threads, one that gets the share s of a core makes all of them as slow, and without it the others are (n - 1)/n
+    One of n threads that gets the share s of a core makes all as slow as that; without it the others are (n - 1)/n
     as fast: so a thread less is better once more than 1/n of a core is missing.
     """
 
