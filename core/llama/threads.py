@@ -19,8 +19,9 @@ WINDOW = 0.05
 NOTEWORTHY = 0.25
 """Cores; less may be the threads' own waking up."""
 
-SOONEST, LATEST = 0.5, 30.0
-"""Seconds of computing until a thread more is tried. The wait doubles with each try that was too early."""
+SOONEST, LATEST = 0.5, 8.0
+"""Seconds of computing until a thread more is tried. The wait doubles with each try that was too early: one on a
+busy machine costs a WINDOW of slow steps."""
 
 
 class Threads:
@@ -64,6 +65,7 @@ class ThreadGovernor:
         self._seconds = self._missing = 0.0
         self._since_change = 0.0
         self._patience = SOONEST
+        self._is_trying = False
 
     def observe(self, threads: int, seconds: float, cpu_seconds: float) -> bool:
         """A step with so many threads. Returns whether `threads` has changed."""
@@ -74,18 +76,18 @@ class ThreadGovernor:
         missing, self._since_change = self._missing / self._seconds, self._since_change + self._seconds
         self._seconds = self._missing = 0.0
         if threads > 1 and missing > max(1 / threads, NOTEWORTHY):
-            self._patience = min(2 * self._patience, LATEST) if self._since_change < self._patience else SOONEST
-            self._change(+1, f"of {threads} cores {missing:.2f} were somebody else's")
-        elif self.threads < self._ladder[0] and self._since_change >= self._patience:
-            self._change(-1, "perhaps the machine is quiet again")
-        return self._since_change == 0.0
+            self._patience = min(2 * self._patience, LATEST) if self._is_trying else SOONEST
+            return self._change(+1, f"of {threads} cores {missing:.2f} were somebody else's")
+        self._is_trying = self.threads < self._ladder[0] and self._since_change >= self._patience
+        return self._is_trying and self._change(-1, "perhaps the machine is quiet again")
 
-    def _change(self, rungs: int, reason: str) -> None:
+    def _change(self, rungs: int, reason: str) -> bool:
         before = self.threads
         self.threads = self._ladder[self._ladder.index(before) + rungs]
         self._since_change = 0.0
         level = logging.INFO if rungs > 0 else logging.DEBUG
         logger.log(level, "%s: %d threads instead of %d: %s", self._name, self.threads, before, reason)
+        return True
 
 
 def ladder(most: int) -> list[int]:
