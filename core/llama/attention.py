@@ -31,7 +31,7 @@ def pays_on_cpu() -> bool:
     """Whether this llama.cpp sums values in float32, as `scripts/ggml.cmake` makes it.
 
     SmolLM2 on 2 cores, without flash attention, with ggml's own and with this one: 22, 24 and 14 ms for a token in each
-    of 8 streams of 120 tokens, 16, 33 and 19 ms in one of 2200, for which 5.1, 3.5 and 3.5 s had been spent on the
+    of 8 streams of 120 tokens, 15, 33 and 17 ms in one of 2200, for which 5.1, 3.5 and 3.5 s had been spent on the
     prompt.
     """
     return "F32_VALUE_SUMS" in cpu_features(system_info())
