@@ -12,15 +12,12 @@
 # The feature that it adds tells core/llama that flash attention pays here.
 function(warmfn_replace file old new)
     file(READ ${file} text)
-    string(FIND "${text}" "${new}" done)
-    if(done EQUAL -1)
-        string(FIND "${text}" "${old}" found)
-        if(found EQUAL -1)
-            message(FATAL_ERROR "${file} has no `${old}`: scripts/ggml.cmake is for the llama.cpp of constraints.txt")
-        endif()
-        string(REPLACE "${old}" "${new}" text "${text}")
-        file(WRITE ${file} "${text}")
+    string(REPLACE "${old}" "${new}" changed "${text}")
+    string(FIND "${changed}" "${new}" found)
+    if(found EQUAL -1)
+        message(FATAL_ERROR "${file} has no `${old}`: scripts/ggml.cmake is for the llama.cpp of constraints.txt")
     endif()
+    file(WRITE ${file} "${changed}")
 endfunction()
 
 set(cpu ${CMAKE_CURRENT_SOURCE_DIR}/src/ggml-cpu)
@@ -32,6 +29,6 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
     warmfn_replace(${cpu}/ops.cpp "if (v->type == GGML_TYPE_F16) {" "if (false) {")
     warmfn_replace(${cpu}/ops.cpp "v_to_float     = ggml_get_type_traits(v->type)->to_float"
         "v_to_float     = v->type == GGML_TYPE_F16 ? (ggml_to_float_t) ggml_cpu_fp16_to_fp32 : ggml_get_type_traits(v->type)->to_float")
-    warmfn_replace(${cpu}/ggml-cpu.cpp "    #ifdef GGML_USE_OPENMP"
-        "    features.push_back({ \"F32_VALUE_SUMS\", \"1\" });\n    #ifdef GGML_USE_OPENMP")
+    warmfn_replace(${cpu}/ggml-cpu.cpp "    #ifdef GGML_USE_OPENMP\n"
+        "    features.push_back({ \"F32_VALUE_SUMS\", \"1\" });\n#ifdef GGML_USE_OPENMP\n")
 endif()

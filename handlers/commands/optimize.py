@@ -77,7 +77,6 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _turn_into_gguf(config: ModelConfig, to: str | None, *, apply: bool) -> None:
-
     if to or apply:
         raise StoreError(
             "--to and --apply are for text models: a folder of embeddings gets a GGUF and a YAML of its own"
@@ -140,7 +139,6 @@ def _compare_and_note(config: ModelConfig, to: str | None, *, apply: bool) -> No
 
 
 def _measured(config: ModelConfig, to: str | None) -> Comparison:
-
     from core.optimize import compare_forms
     from handlers.progress import draw_progress
 
