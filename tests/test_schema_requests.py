@@ -168,3 +168,9 @@ def test_of_many_unknown_parameters_some_are_named_and_all_counted() -> None:
 def test_what_is_no_number_to_llama_cpp_is_refused(name: str, value: float) -> None:
     with pytest.raises(InvalidRequest, match=name):
         CompletionRequest.parse({"prompt": "x", name: value})
+
+
+def test_too_many_stops_are_refused_with_their_number() -> None:
+    assert len(CompletionRequest.parse({"prompt": "x", "stop": ["a"] * 64}).stop or "") == 64
+    with pytest.raises(InvalidRequest, match="stop: has 65 texts, and a request may have 64"):
+        CompletionRequest.parse({"prompt": "x", "stop": ["a"] * 65})

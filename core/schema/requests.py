@@ -63,7 +63,7 @@ class Generation(RequestBody):
     mirostat_eta: Annotated[float, Field(ge=0, le=MAX_FLOAT32)] | None = None
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
     seed: int | None = None
-    stop: str | Annotated[list[str], Field(max_length=MAX_STOPS)] | None = None
+    stop: str | list[str] | None = None
     ignore_eos: bool | None = None
 
     unsupported: ClassVar[dict[str, tuple[Any, ...]]] = {
@@ -86,6 +86,13 @@ class Generation(RequestBody):
             if not TOKEN_ID.fullmatch(key):
                 raise ValueError(f"its keys are token ids; {brief(key)} is none")
         return bias
+
+    @field_validator("stop")
+    @classmethod
+    def _stops_are_few(cls, stop: str | list[str] | None) -> str | list[str] | None:
+        if isinstance(stop, list) and len(stop) > MAX_STOPS:
+            raise ValueError(f"has {len(stop)} texts, and a request may have {MAX_STOPS}: leave some out")
+        return stop
 
     @property
     def warnings(self) -> list[str]:
