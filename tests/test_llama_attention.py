@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import platform
+
 import pytest
 
-from core.llama.attention import Attention, flash_attention
+from core.llama.attention import Attention, flash_attention, pays_on_cpu
 
 PATCHED, PLAIN = "CPU : AVX2 = 1 | F32_VALUE_SUMS = 1 | REPACK = 1 | ", "CPU : AVX2 = 1 | REPACK = 1 | "
 
@@ -27,3 +29,8 @@ def test_the_yaml_wins_and_what_values_need_wins_over_it(on_gpu: bool) -> None:
     assert flash_attention("on", on_gpu=on_gpu) == "on"
     assert flash_attention("off", on_gpu=on_gpu) == "off"
     assert flash_attention("off", on_gpu=on_gpu, needed=True) == "on"
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="ggml.cmake changes attention on x86 alone")
+def test_the_makefile_compiles_llama_cpp_with_ggml_cmake() -> None:
+    assert pays_on_cpu(), "compiled without: remove .venv/.installed-llama, so that make compiles it anew"

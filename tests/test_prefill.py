@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from core.engine.prefill import MAX_STALL, MAX_STEP, MIN_CHUNK, PASS, PrefillPolicy, share
+from core.engine.prefill import MAX_STALL, MAX_STEP, MICRO_BATCH, MIN_CHUNK, PrefillPolicy, share
 
 FAST, SLOW = 1600.0, 12.0
 
@@ -16,9 +16,9 @@ FAST, SLOW = 1600.0, 12.0
     [
         (FAST, 0, 1024),  # the batch is full before a second is over
         (800.0, 1, 400),
-        (800.0, 0, PASS),  # one and a half passes would be read more slowly
-        (FAST, 4, PASS),
-        (FAST * 100, 4, PASS),
+        (800.0, 0, MICRO_BATCH),  # one and a half passes would be read more slowly
+        (FAST, 4, MICRO_BATCH),
+        (FAST * 100, 4, MICRO_BATCH),
         (SLOW, 0, MIN_CHUNK),
         (SLOW, 4, MIN_CHUNK),
         (None, 0, MIN_CHUNK),

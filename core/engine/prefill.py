@@ -21,9 +21,9 @@ MIN_CHUNK = 64
 """Prompt tokens that a batch may hold in any case, and while no speed is known. Chunks of 64 reach 92 % of the speed of
 larger ones, of 32 about 80 % (SmolLM2 Q4_1, Qwen2.5 0.5B Q4_K_M)."""
 
-PASS = 512
-"""Rows that llama.cpp computes at once (`core.llama.offload.MICRO_BATCH`). A prompt in batches of 700, a whole pass
-and a small one, was read at 94 % of the speed of whole ones."""
+MICRO_BATCH = 512
+"""Rows that are computed in one pass; llama.cpp's own default. A prompt in batches of 700, a whole pass and a small
+one, was read at 94 % of the speed of whole ones."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class PrefillPolicy:
         if self.max_scores:
             bounds.append(self.max_scores // longest)
         budget = min(self.max_batch - num_streams, max(self.min_chunk, min(bounds)))
-        return budget if budget < PASS else budget - budget % PASS
+        return budget if budget < MICRO_BATCH else budget - budget % MICRO_BATCH
 
 
 def share(pending: List[int], budget: int) -> list[int]:

@@ -10,6 +10,7 @@ from itertools import accumulate
 from core.config.defaults import DEFAULT_SLOTS, MAX_DEFAULT_CONTEXT
 from core.config.model import ModelConfig
 from core.engine.draft import MAX_DRAFTED
+from core.engine.prefill import MICRO_BATCH
 from core.errors import ModelUnusable
 from core.gguf.footprint import Footprint, Work, measure
 from core.gguf.header import GgufHeader
@@ -17,9 +18,6 @@ from core.llama.devices import Device
 
 RESERVE = 1 << 30
 """Bytes of a card that stay free, for CUDA's own context and libraries; llama.cpp's own programs leave as much."""
-
-MICRO_BATCH = 512
-"""Rows in one pass; llama.cpp's own default."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from core.config.defaults import DEFAULT_SLOTS, MAX_DEFAULT_CONTEXT
 from core.config.model import ModelConfig, needs_flash_attention
 from core.engine.draft import MAX_DRAFTED
+from core.engine.prefill import MICRO_BATCH
 from core.errors import ModelUnusable
 from core.gguf.kv_cache import KvLayout, cells_that_fit
 from core.host import available_cpus
@@ -14,7 +15,6 @@ from core.limits import KvForm
 from core.llama.attention import Attention, flash_attention
 from core.llama.context import ContextSettings
 from core.llama.model import LlamaModel
-from core.llama.offload import MICRO_BATCH
 from core.llama.rope import Rope
 from core.runners.gpu import batch_rows
 from core.runners.text_limits import Limits
